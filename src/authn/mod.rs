@@ -1,1 +1,65 @@
-//! authn
+//! Who is asking: evidence from the connection, then the person it names.
+
+mod method;
+mod principal;
+
+pub(crate) use method::{Accept, AuthMethod};
+pub(crate) use principal::{NameCase, Principal, PrincipalError, Realm, Realms};
+
+use std::collections::BTreeSet;
+
+/// The name of a group, as `groups` in the configuration spells it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct GroupName(String);
+
+impl GroupName {
+    /// The group called `name`.
+    pub(crate) fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name as configured.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The person behind a request.
+///
+/// INVARIANT: only this module can make one, and only from evidence that it checked; it has neither `Default` nor a public constructor.
+#[derive(Debug, Clone)]
+pub(crate) struct Authenticated {
+    principal: Principal,
+    groups: BTreeSet<GroupName>,
+    method: AuthMethod,
+    evidence: String,
+}
+
+impl Authenticated {
+    /// The canonical identity.
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The configured groups that the person belongs to.
+    pub(crate) fn groups(&self) -> &BTreeSet<GroupName> {
+        &self.groups
+    }
+
+    /// How the person proved it.
+    pub(crate) fn method(&self) -> AuthMethod {
+        self.method
+    }
+
+    /// What was proved, for the record: `certificate sha256:…`, `uid 1000`.
+    pub(crate) fn evidence(&self) -> &str {
+        &self.evidence
+    }
+
+    /// A person for tests of the stages behind this one.
+    #[cfg(test)]
+    pub(crate) fn for_test(principal: Principal, groups: &[&str], method: AuthMethod) -> Self {
+        let groups = groups.iter().map(|name| GroupName::new(*name)).collect();
+        Self { principal, groups, method, evidence: "test".to_owned() }
+    }
+}
