@@ -1,8 +1,10 @@
 //! Who is asking: evidence from the connection, then the person it names.
 
+mod certificate;
 mod method;
 mod principal;
 
+pub(crate) use certificate::{CertificateError, Thumbprints, Trust, VerifiedCertificate};
 pub(crate) use method::{Accept, AuthMethod};
 pub(crate) use principal::{NameCase, Principal, PrincipalError, Realm, Realms};
 
