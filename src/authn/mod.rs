@@ -1,8 +1,13 @@
 //! Who is asking: evidence from the connection, then the person it names.
 
+mod cert_mapping;
 mod method;
 mod principal;
 
+pub(crate) use cert_mapping::{
+    CertMappingError, CertMappingRule, CertMappings, IssuerDigests, PrincipalTemplate, SubjectNames,
+    SubjectPattern, Thumbprint, UnmappedCertificate, UriPattern,
+};
 pub(crate) use method::{Accept, AuthMethod};
 pub(crate) use principal::{NameCase, Principal, PrincipalError, Realm, Realms};
 
