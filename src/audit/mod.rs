@@ -1,1 +1,302 @@
-//! audit
+//! Who ran what, where, as whom, and how it ended.
+//!
+//! What it answers: is it on record that this request is about to reach a host?
+//!
+//! In goes what the other stages learnt about a request ([`Facts`]) and how it ended ([`Outcome`]); out comes [`Recorded`], without which no
+//! connection to a host is made, and `audit.jsonl`: one JSON object per line, in UTC, `record` saying what it is: `intent`, `outcome`,
+//! `connection` (one that ended before it carried a request) or `gap` (so many records were lost here).
+//!
+//! INVARIANT: a durable intent is on the disk before [`Audit::intend`] returns it; where it cannot be within the deadline, the request
+//! is refused.
+//!
+//! INVARIANT: every [`Pending`] leaves exactly one outcome under its id, whoever drops it.
+//!
+//! INVARIANT: nothing a peer sent can end a line, open a field or hide from the reader's eye (`line`), and nothing it causes
+//! takes unbounded memory (`queue`).
+//!
+//! Why a thread and not a task: a sync blocks for as long as the disk likes. Why one: all that waits goes out under one sync, so that many
+//! requests at once cost hardly more than one.
+//!
+//! Times follow RFC 3339, text RFC 8259.
+
+mod clock;
+mod line;
+mod queue;
+mod record;
+mod recorded;
+mod sink;
+mod writer;
+
+pub(crate) use clock::{Clock, SystemClock};
+pub(crate) use queue::Stats;
+pub(crate) use record::{Blame, ConnectionFailure, Ending, Facts, Outcome, RequestId};
+pub(crate) use recorded::{Pending, Recorded, Unrecorded};
+pub(crate) use writer::SyncObserver;
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use clock::rfc3339;
+use line::line;
+use queue::{Claim, Item, NotTaken, Queue};
+use record::{Kind, Record};
+use recorded::Open;
+use sink::{FileSink, Sink};
+use writer::Writer;
+
+/// How the record is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Where `audit.jsonl` is; made where it is missing.
+    pub(crate) directory: PathBuf,
+    /// What an intent must be before its request may run, where the route does not say.
+    pub(crate) before_run: BeforeRun,
+    /// How many records may be in memory alone.
+    pub(crate) max_pending: usize,
+    /// How long a request waits for its intent to become durable.
+    pub(crate) sync_deadline: Duration,
+}
+
+impl Settings {
+    /// Keeps the record in `directory`, everything else at its default.
+    pub(crate) fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            before_run: BeforeRun::default(),
+            max_pending: 10_000,
+            sync_deadline: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What an intent must be before its request may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) enum BeforeRun {
+    /// On the disk; where that fails the request is refused.
+    #[default]
+    Durable,
+    /// On its way to the disk; where that fails the request runs all the same.
+    BestEffort,
+}
+
+/// Why the record cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AuditError {
+    /// A file or directory cannot be opened.
+    #[error("cannot open `{}`", path.display())]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Somebody else could replace the file.
+    #[error("`{}` must not be writable by group or others", path.display())]
+    Writable {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Somebody else could read or change what is recorded.
+    #[error("`{}` must be readable and writable by its owner alone (mode 0600)", path.display())]
+    Readable {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Somebody else could change the permissions.
+    #[error("`{}` must belong to the user that the gateway runs as", path.display())]
+    Owner {
+        /// The file or directory.
+        path: PathBuf,
+    },
+    /// Records would go somewhere else.
+    #[error("`{}` must be a regular file, not a link", path.display())]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another gateway writes there.
+    #[error("another process writes to the directory of `{}`", path.display())]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+    },
+    /// The thread that writes cannot be started.
+    #[error("cannot start the writer")]
+    Thread(#[source] io::Error),
+    /// The disk did not take the record in time.
+    #[error("the record was not on the disk within {} ms", .0.as_millis())]
+    Deadline(Duration),
+    /// The disk has not kept up for a while.
+    #[error("too many records wait to be written")]
+    Full,
+    /// The gateway is ending, or the writer died.
+    #[error("records are no longer written")]
+    Closed,
+    /// A record is not JSON, which no record is.
+    #[error("the record cannot be written as JSON")]
+    Json(#[source] serde_json::Error),
+}
+
+/// Keeps the record.
+pub(crate) struct Audit {
+    queue: Arc<Queue>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<OnceLock<SyncObserver>>,
+    thread: JoinHandle<()>,
+    ended: Option<oneshot::Receiver<()>>,
+    before_run: BeforeRun,
+    sync_deadline: Duration,
+}
+
+impl Audit {
+    /// Opens the record and locks its directory against other processes. Blocks on the disk.
+    ///
+    /// # Errors
+    /// Where the file or its directory cannot be opened, or where others could change what is written.
+    pub(crate) fn open(settings: &Settings) -> Result<Self, AuditError> {
+        let sink = FileSink::open(&settings.directory)?;
+        Self::start(settings, Box::new(sink), Arc::new(SystemClock))
+    }
+
+    fn start(settings: &Settings, sink: Box<dyn Sink>, clock: Arc<dyn Clock>) -> Result<Self, AuditError> {
+        let queue = Arc::new(Queue::new(settings.max_pending));
+        let writer = Writer::new(Arc::clone(&queue), sink, Arc::clone(&clock));
+        let observer = writer.observer();
+        let (ending, ended) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("audit".to_owned())
+            .spawn(move || writer.run(ending))
+            .map_err(AuditError::Thread)?;
+        Ok(Self {
+            queue,
+            clock,
+            observer,
+            thread,
+            ended: Some(ended),
+            before_run: settings.before_run,
+            sync_deadline: settings.sync_deadline,
+        })
+    }
+
+    /// Opens a request's place in the record, under a new id.
+    pub(crate) fn begin(&self) -> Pending {
+        Pending { open: Open::new(Arc::clone(&self.queue), Arc::clone(&self.clock)) }
+    }
+
+    /// What an intent must be where the route does not say.
+    pub(crate) fn before_run(&self) -> BeforeRun {
+        self.before_run
+    }
+
+    /// Puts on record that the request is about to be sent to a host, and returns the proof of it.
+    ///
+    /// # Errors
+    /// With [`BeforeRun::Durable`], where the record is not on the disk within the deadline. The request must then be refused; it comes back
+    /// so that this can be recorded. With [`BeforeRun::BestEffort`] never for the disk's sake.
+    pub(crate) async fn intend(
+        &self,
+        pending: Pending,
+        before_run: BeforeRun,
+    ) -> Result<Recorded, Box<Unrecorded>> {
+        let durable = before_run == BeforeRun::Durable;
+        let kind = Kind::Intent { id: pending.open.id, durable, facts: &pending.open.facts };
+        let line = match self.line(kind) {
+            Ok(line) => line,
+            Err(error) => return Err(Box::new(Unrecorded { pending, error })),
+        };
+        if !durable {
+            // What is turned away is counted, and told by a record of its own.
+            drop(self.queue.push(Item::unattended(line), Claim::Intended));
+            return Ok(Recorded::of(pending, Claim::Spare));
+        }
+        match self.write_through(line, Claim::Intended).await {
+            Ok(()) => Ok(Recorded::of(pending, Claim::Owed)),
+            Err(error) => Err(Box::new(Unrecorded { pending, error })),
+        }
+    }
+
+    /// Records a connection that ended before it carried a request, without waiting.
+    pub(crate) fn connection_failed(&self, failure: &ConnectionFailure) {
+        match self.line(Kind::Connection { id: RequestId::random(), failure }) {
+            // What is turned away is counted, and told by a record of its own.
+            Ok(line) => drop(self.queue.push(Item::unattended(line), Claim::Spare)),
+            Err(error) => tracing::error!(%error, "Failed connection cannot be recorded"),
+        }
+    }
+
+    /// Whether intents are likely to become durable now.
+    pub(crate) fn healthy(&self) -> bool {
+        !self.thread.is_finished() && self.queue.is_healthy(self.sync_deadline)
+    }
+
+    /// The counts since the start.
+    pub(crate) fn stats(&self) -> Stats {
+        self.queue.stats()
+    }
+
+    /// Has `observer` called with the duration of each sync from now on; the first one given stays.
+    pub(crate) fn on_sync(&self, observer: SyncObserver) {
+        if self.observer.set(observer).is_err() {
+            tracing::warn!("Audit syncs are observed already");
+        }
+    }
+
+    /// Returns once everything recorded so far is durable.
+    ///
+    /// # Errors
+    /// Where it is not within the deadline.
+    pub(crate) async fn flush(&self) -> Result<(), AuditError> {
+        self.write_through(Vec::new(), Claim::Owed).await
+    }
+
+    /// Writes what waits and lets go of the directory. What is recorded from now on is lost.
+    ///
+    /// # Errors
+    /// Where not everything could be written within the deadline.
+    pub(crate) async fn close(mut self) -> Result<(), AuditError> {
+        let flushed = self.flush().await;
+        self.queue.close();
+        if let Some(ended) = self.ended.take() {
+            within(self.sync_deadline, ended).await?;
+        }
+        flushed
+    }
+
+    fn line(&self, kind: Kind<'_>) -> Result<Vec<u8>, AuditError> {
+        line(&Record { time: rfc3339(self.clock.now()), kind }).map_err(AuditError::Json)
+    }
+
+    async fn write_through(&self, line: Vec<u8>, claim: Claim) -> Result<(), AuditError> {
+        let (item, written) = Item::awaited(line);
+        self.queue.push(item, claim).map_err(|refused| match refused {
+            NotTaken::Full => AuditError::Full,
+            NotTaken::Closed => AuditError::Closed,
+        })?;
+        within(self.sync_deadline, written).await
+    }
+}
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+/// Waits for the writer's word, for at most `deadline`.
+async fn within(deadline: Duration, word: oneshot::Receiver<()>) -> Result<(), AuditError> {
+    match tokio::time::timeout(deadline, word).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(AuditError::Closed),
+        Err(_) => Err(AuditError::Deadline(deadline)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

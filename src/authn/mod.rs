@@ -1,9 +1,16 @@
 //! Who is asking: evidence from the connection, then the person it names.
 
+mod cert_mapping;
 mod certificate;
+mod evidence;
 mod method;
+mod people;
 mod principal;
 
+pub(crate) use cert_mapping::{
+    CertMappingError, CertMappingRule, CertMappings, IssuerDigests, PrincipalTemplate, SubjectNames,
+    SubjectPattern, Thumbprint, UnmappedCertificate, UriPattern,
+};
 pub(crate) use certificate::{CertificateError, Thumbprints, Trust, VerifiedCertificate};
 pub(crate) use method::{Accept, AuthMethod};
 pub(crate) use principal::{NameCase, Principal, PrincipalError, Realm, Realms};

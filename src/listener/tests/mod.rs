@@ -1,0 +1,7 @@
+//! The listener over real sockets: what passes the gate, what does not, and that it says so once.
+
+mod answers;
+mod certificates;
+mod framing;
+mod load;
+mod support;
