@@ -11,6 +11,7 @@ use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth,
     RevocationOptionsBuilder, UnknownStatusPolicy, anchor_from_trusted_cert,
 };
+use super::{IssuerDigests, SubjectNames};
 use x509_parser::{
     extensions::{GeneralName, ParsedExtension},
     prelude::{FromDer, X509Certificate},
@@ -22,19 +23,9 @@ use x509_parser::{
 /// authentication among its extended key usages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VerifiedCertificate {
-    upns: Vec<String>,
-    dns_names: Vec<String>,
-    signer: Thumbprints,
-    leaf: Thumbprints,
-}
-
-/// The digests by which a certificate is named.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Thumbprints {
-    /// SHA-1 of the DER in lower-case hexadecimal, as WinRM and `certutil` write it; a name, not a proof.
-    pub(crate) sha1: String,
-    /// SHA-256 of the DER in lower-case hexadecimal.
-    pub(crate) sha256: String,
+    names: SubjectNames,
+    signer: IssuerDigests,
+    fingerprint: String,
 }
 
 /// Why a certificate proves nothing.
@@ -96,35 +87,28 @@ impl VerifiedCertificate {
         let signer = direct_signer(leaf, presented, trust, now)?;
         let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| CertificateError::Unreadable)?;
         check_usage(&parsed)?;
-        let (upns, dns_names) = names(&parsed)?;
-        Ok(Self { upns, dns_names, signer: Thumbprints::of(&signer), leaf: Thumbprints::of(leaf) })
+        let names = names(&parsed)?;
+        Ok(Self { names, signer: digests(&signer), fingerprint: hex(&sha2::Sha256::digest(leaf)) })
     }
 
-    /// The user principal names in the subject alternative name.
-    pub(crate) fn upns(&self) -> &[String] {
-        &self.upns
-    }
-
-    /// The DNS names in the subject alternative name.
-    pub(crate) fn dns_names(&self) -> &[String] {
-        &self.dns_names
+    /// The names in the subject alternative name.
+    pub(crate) fn names(&self) -> &SubjectNames {
+        &self.names
     }
 
     /// The certificate that signed this one.
-    pub(crate) fn signer(&self) -> &Thumbprints {
+    pub(crate) fn signer(&self) -> &IssuerDigests {
         &self.signer
     }
 
-    /// This certificate.
-    pub(crate) fn leaf(&self) -> &Thumbprints {
-        &self.leaf
+    /// SHA-256 of this certificate in lower-case hexadecimal.
+    pub(crate) fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 }
 
-impl Thumbprints {
-    fn of(der: &[u8]) -> Self {
-        Self { sha1: hex(&sha1::Sha1::digest(der)), sha256: hex(&sha2::Sha256::digest(der)) }
-    }
+fn digests(der: &[u8]) -> IssuerDigests {
+    IssuerDigests { sha1: sha1::Sha1::digest(der).into(), sha256: sha2::Sha256::digest(der).into() }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -198,8 +182,8 @@ fn check_usage(certificate: &X509Certificate<'_>) -> Result<(), CertificateError
 }
 
 /// The user principal names and DNS names of the subject alternative name.
-fn names(certificate: &X509Certificate<'_>) -> Result<(Vec<String>, Vec<String>), CertificateError> {
-    let (mut upns, mut dns_names) = (Vec::new(), Vec::new());
+fn names(certificate: &X509Certificate<'_>) -> Result<SubjectNames, CertificateError> {
+    let mut found = SubjectNames::default();
     let alternative =
         certificate.extensions().iter().filter_map(|extension| match extension.parsed_extension() {
             ParsedExtension::SubjectAlternativeName(names) => Some(names),
@@ -207,12 +191,12 @@ fn names(certificate: &X509Certificate<'_>) -> Result<(Vec<String>, Vec<String>)
         });
     for name in alternative.flat_map(|names| &names.general_names) {
         match name {
-            GeneralName::OtherName(oid, value) if oid.to_id_string() == UPN_OID => upns.push(upn(value)?),
-            GeneralName::DNSName(name) => dns_names.push(clean(name)?),
+            GeneralName::OtherName(oid, value) if oid.to_id_string() == UPN_OID => found.upns.push(upn(value)?),
+            GeneralName::DNSName(name) => found.dns.push(clean(name)?),
             _ => {}
         }
     }
-    Ok((upns, dns_names))
+    Ok(found)
 }
 
 /// The text of a user principal name: `[0] EXPLICIT UTF8String`, in DER, and nothing else.
@@ -231,7 +215,7 @@ fn der_value(der: &[u8], tag: u8) -> Option<&[u8]> {
         return None;
     }
     let (length, content) = match short {
-        0..0x80 => (usize::from(short), rest),
+        0..=0x7F => (usize::from(short), rest),
         0x81 => {
             let (&length, content) = rest.split_first()?;
             (usize::from(length).checked_sub(0x80)? + 0x80, content)

@@ -11,8 +11,10 @@ pub(crate) use cert_mapping::{
     CertMappingError, CertMappingRule, CertMappings, IssuerDigests, PrincipalTemplate, SubjectNames,
     SubjectPattern, Thumbprint, UnmappedCertificate, UriPattern,
 };
-pub(crate) use certificate::{CertificateError, Thumbprints, Trust, VerifiedCertificate};
+pub(crate) use certificate::{CertificateError, Trust, VerifiedCertificate};
+pub(crate) use evidence::{Authenticator, AuthnError, Challenge, ConnectionProof, Evidence, PeerRule, Step};
 pub(crate) use method::{Accept, AuthMethod};
+pub(crate) use people::{IdentifyError, People, PeopleSettings};
 pub(crate) use principal::{NameCase, Principal, PrincipalError, Realm, Realms};
 
 use std::collections::BTreeSet;

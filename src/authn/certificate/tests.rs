@@ -90,14 +90,14 @@ fn the_signer_is_the_certificate_that_signed_the_leaf_and_not_the_root() {
     let root = ca("root");
     let below = root.intermediate("below");
     let direct = verify(&[root.sign(&client(vec![upn_name("alice@corp.example")]))], &[&root], &[]).unwrap();
-    assert_eq!(direct.signer(), &Thumbprints::of(&root.der));
-    assert_eq!(direct.upns(), ["alice@corp.example"]);
+    assert_eq!(direct.signer(), &digests(&root.der));
+    assert_eq!(direct.names().upns, ["alice@corp.example"]);
     let leaf = below.sign(&client(vec![upn_name("alice@corp.example")]));
     // What the client presents in between is not believed: an unrelated certificate first changes nothing.
     let chain = [leaf.clone(), ca("unrelated").der, below.der.clone()];
     let through = verify(&chain, &[&root], &[]).unwrap();
-    assert_eq!(through.signer(), &Thumbprints::of(&below.der));
-    assert_eq!(through.leaf(), &Thumbprints::of(&leaf));
+    assert_eq!(through.signer(), &digests(&below.der));
+    assert_eq!(through.fingerprint(), hex(&sha2::Sha256::digest(&leaf)));
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn threat_36_only_a_clean_utf8_user_principal_name_is_read() {
         verify(&[root.sign(&params)], &[&root], &[])
     };
     let utf8 = |text: &[u8]| [&[0x0C, u8::try_from(text.len()).unwrap()], text].concat();
-    assert_eq!(with(utf8(b"alice@corp.example")).unwrap().upns(), ["alice@corp.example"]);
+    assert_eq!(with(utf8(b"alice@corp.example")).unwrap().names().upns, ["alice@corp.example"]);
     for bad in [
         utf8(b"alice\0@corp.example"),
         utf8(b"alice@corp.example\r\n"),

@@ -140,6 +140,11 @@ impl ClientConnection {
         self.tls.as_ref()
     }
 
+    /// The TLS files that are in force now: what a client certificate is to be verified against.
+    pub(crate) fn trust(&self) -> Option<Arc<TlsSnapshot>> {
+        self.listening.tls.as_ref().map(super::tls::Tls::current)
+    }
+
     /// Closes the connection after the answer that is due.
     pub(crate) fn close_after_response(&mut self) {
         self.close = true;

@@ -83,6 +83,14 @@ pub(super) fn crls(
     Ok(lists)
 }
 
+/// A list in the form that paths are verified with.
+pub(super) fn owned_crl(path: &Path, list: &[u8]) -> Result<webpki::CertRevocationList<'static>, ListenerError> {
+    let failed = |error| ListenerError::Crl { path: path.to_owned(), source: Some(error) };
+    guarded("revocation list", path, || {
+        webpki::OwnedCertRevocationList::from_der(list).map(Into::into).map_err(failed)
+    })
+}
+
 fn check_crl(path: &Path, list: &[u8], warnings: &mut Vec<String>) -> Result<(), ListenerError> {
     let failed = |source| ListenerError::Crl { path: path.to_owned(), source };
     webpki::OwnedCertRevocationList::from_der(list).map_err(|error| failed(Some(error)))?;

@@ -19,6 +19,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use webpki::CertRevocationList;
 
 use super::error::ListenerError;
 use super::refusal::FailureReason;
@@ -58,10 +59,17 @@ pub(crate) struct TlsSnapshot {
     warnings: Vec<String>,
 }
 
+/// What client certificates are verified against, kept because rustls keeps no path.
+#[derive(Debug, Default)]
+struct Material {
+    anchors: Vec<CertificateDer<'static>>,
+    crls: Vec<CertRevocationList<'static>>,
+}
+
 #[derive(Debug)]
 enum Clients {
     NotAsked,
-    Asked { verifier: Arc<dyn ClientCertVerifier>, required: bool },
+    Asked { verifier: Arc<dyn ClientCertVerifier>, required: bool, material: Material },
 }
 
 impl TlsSnapshot {
@@ -101,6 +109,23 @@ impl TlsSnapshot {
     /// The certificate that clients are served.
     pub(crate) fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
+    }
+
+    /// The certificates of the authorities whose client certificates are believed.
+    pub(crate) fn client_anchors(&self) -> &[CertificateDer<'static>] {
+        self.material().map_or(&[], |material| &material.anchors)
+    }
+
+    /// The revocation lists that client certificates are looked up in.
+    pub(crate) fn client_crls(&self) -> &[CertRevocationList<'static>] {
+        self.material().map_or(&[], |material| &material.crls)
+    }
+
+    fn material(&self) -> Option<&Material> {
+        match &self.clients {
+            Clients::NotAsked => None,
+            Clients::Asked { material, .. } => Some(material),
+        }
     }
 
     /// Tells snapshots apart; a later one has a higher number.
@@ -147,8 +172,8 @@ impl Clients {
             ClientCertificates::Optional(trust) => (trust, false),
             ClientCertificates::Required(trust) => (trust, true),
         };
-        let verifier = verifier(trust, required, provider, warnings)?;
-        Ok(Self::Asked { verifier, required })
+        let (verifier, material) = verifier(trust, required, provider, warnings)?;
+        Ok(Self::Asked { verifier, required, material })
     }
 }
 
@@ -159,9 +184,10 @@ fn verifier(
     required: bool,
     provider: &Arc<CryptoProvider>,
     warnings: &mut Vec<String>,
-) -> Result<Arc<dyn ClientCertVerifier>, ListenerError> {
+) -> Result<(Arc<dyn ClientCertVerifier>, Material), ListenerError> {
     let mut roots = RootCertStore::empty();
-    for (number, anchor) in files::anchors(&trust.anchors, warnings)?.into_iter().enumerate() {
+    let mut material = Material { anchors: files::anchors(&trust.anchors, warnings)?, crls: Vec::new() };
+    for (number, anchor) in material.anchors.iter().cloned().enumerate() {
         files::guarded("trust anchors", &trust.anchors, || {
             roots.add(anchor).map_err(|source| ListenerError::Certificate {
                 what: "trust anchors",
@@ -175,16 +201,20 @@ fn verifier(
     if !trust.crls.is_empty() {
         let mut crls = Vec::new();
         for path in &trust.crls {
-            crls.extend(files::crls(path, warnings)?);
+            for list in files::crls(path, warnings)? {
+                material.crls.push(files::owned_crl(path, &list)?);
+                crls.push(list);
+            }
         }
         builder = builder.with_crls(crls).enforce_revocation_expiration();
     }
     if !required {
         builder = builder.allow_unauthenticated();
     }
-    files::guarded("trust anchors", &trust.anchors, || {
+    let verifier = files::guarded("trust anchors", &trust.anchors, || {
         builder.build().map_err(|source| ListenerError::Verifier { path: trust.anchors.clone(), source })
-    })
+    })?;
+    Ok((verifier, material))
 }
 
 fn server_config(

@@ -1,0 +1,335 @@
+//! How a refusal of any stage reaches the client, the record and the metrics.
+
+use crate::{
+    audit::AuditError,
+    authn::{AuthnError, CertificateError, Challenge, IdentifyError},
+    backend::BackendError,
+    credential::CredentialError,
+    listener::Reason,
+    policy::Denied,
+    wsman::{EnvelopeError, FaultKind},
+};
+
+/// The stage at which a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// TLS and HTTP.
+    Listener,
+    /// Routes and rules.
+    Policy,
+    /// Evidence and person.
+    Authn,
+    /// The envelope.
+    Wsman,
+    /// The record.
+    Audit,
+    /// The ticket.
+    Credential,
+    /// The host.
+    Backend,
+}
+
+impl Stage {
+    /// The label in records and metrics.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Listener => "listener",
+            Self::Policy => "policy",
+            Self::Authn => "authn",
+            Self::Wsman => "wsman",
+            Self::Audit => "audit",
+            Self::Credential => "credential",
+            Self::Backend => "backend",
+        }
+    }
+}
+
+/// Whose doing it is that a request came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// The client asked for what it may not have, or in a way that can't be read.
+    Client,
+    /// The gateway could not do its part.
+    Gateway,
+    /// The host or the realm could not do theirs.
+    Backend,
+}
+
+impl Blame {
+    /// The label in records.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Gateway => "gateway",
+            Self::Backend => "backend",
+        }
+    }
+}
+
+/// What the client is sent.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// The methods that would count, or that none would.
+    Challenge(Challenge),
+    /// A WS-Management fault, which clients print.
+    Fault(FaultKind),
+    /// A bare status with a line of text.
+    Status(u16),
+    /// Nothing: the connection is gone or already answered.
+    Nothing,
+}
+
+/// A request that ends here.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// Where it ended.
+    pub(crate) stage: Stage,
+    /// Whose doing it is.
+    pub(crate) blame: Blame,
+    /// Why, from a fixed set of words.
+    pub(crate) reason: &'static str,
+    /// What the client is sent.
+    pub(crate) reply: Reply,
+    /// The text for the client: what it may know.
+    pub(crate) public: String,
+    /// The text for the record: all there is to know, without secrets.
+    pub(crate) private: String,
+}
+
+impl Refusal {
+    /// The client has gone: nobody is left to tell.
+    pub(super) fn client_gone() -> Self {
+        Self {
+            stage: Stage::Listener,
+            blame: Blame::Client,
+            reason: "client_gone",
+            reply: Reply::Nothing,
+            public: String::new(),
+            private: "the client closed the connection while its request was under way".to_owned(),
+        }
+    }
+
+    /// What the strict gate refused has already been answered.
+    pub(super) fn at_the_gate(reason: Reason) -> Self {
+        Self {
+            stage: Stage::Listener,
+            blame: Blame::Client,
+            reason: reason.as_str(),
+            reply: Reply::Nothing,
+            public: String::new(),
+            private: reason.as_str().to_owned(),
+        }
+    }
+
+    /// No evidence yet: the answer says what would count.
+    pub(super) fn challenged(challenge: Challenge) -> Self {
+        let reason = challenge.reason();
+        Self {
+            stage: Stage::Authn,
+            blame: Blame::Client,
+            reason,
+            public: challenge.text().to_owned(),
+            private: challenge.text().to_owned(),
+            reply: Reply::Challenge(challenge),
+        }
+    }
+}
+
+/// An error with all its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        let reply = match &denied {
+            Denied::NoRoute | Denied::HostNotAllowed { .. } => Reply::Fault(FaultKind::DestinationUnreachable),
+            Denied::NotOwner { .. } | Denied::UnknownShellForSharedAccount => {
+                Reply::Fault(FaultKind::InvalidSelectors)
+            }
+            Denied::TooManyShells { .. } => Reply::Fault(FaultKind::QuotaShells),
+            _ => Reply::Fault(FaultKind::AccessDenied),
+        };
+        Self {
+            stage: Stage::Policy,
+            blame: Blame::Client,
+            reason: denied.reason(),
+            reply,
+            public: denied.public_text(),
+            private: chain(&denied),
+        }
+    }
+}
+
+impl From<AuthnError> for Refusal {
+    fn from(error: AuthnError) -> Self {
+        Self {
+            stage: Stage::Authn,
+            blame: Blame::Client,
+            reason: error.reason(),
+            reply: Reply::Status(403),
+            public: "the client certificate is not accepted".to_owned(),
+            private: chain(&error),
+        }
+    }
+}
+
+impl From<CertificateError> for Refusal {
+    fn from(error: CertificateError) -> Self {
+        AuthnError::Certificate(error).into()
+    }
+}
+
+impl From<IdentifyError> for Refusal {
+    fn from(error: IdentifyError) -> Self {
+        Self {
+            stage: Stage::Authn,
+            blame: Blame::Client,
+            reason: error.reason(),
+            reply: Reply::Fault(FaultKind::AccessDenied),
+            public: "this identity is not known here".to_owned(),
+            private: chain(&error),
+        }
+    }
+}
+
+impl From<EnvelopeError> for Refusal {
+    fn from(error: EnvelopeError) -> Self {
+        Self {
+            stage: Stage::Wsman,
+            blame: Blame::Client,
+            reason: error.reason(),
+            reply: Reply::Fault(error.fault()),
+            public: error.to_string(),
+            private: chain(&error),
+        }
+    }
+}
+
+impl From<AuditError> for Refusal {
+    fn from(error: AuditError) -> Self {
+        Self {
+            stage: Stage::Audit,
+            blame: Blame::Gateway,
+            reason: "not_recordable",
+            reply: Reply::Status(503),
+            public: "the request can't be recorded, so it is not carried out; try again later".to_owned(),
+            private: chain(&error),
+        }
+    }
+}
+
+impl From<CredentialError> for Refusal {
+    fn from(error: CredentialError) -> Self {
+        let (blame, reply, public) = match &error {
+            CredentialError::UnknownPerson(_) => {
+                (Blame::Client, Reply::Fault(FaultKind::AccessDenied), "the realm does not know this person")
+            }
+            CredentialError::NotDelegable { .. } => (
+                Blame::Client,
+                Reply::Fault(FaultKind::AccessDenied),
+                "this person can't be delegated to this host: the account is sensitive, or the delegation does not list the host",
+            ),
+            CredentialError::UnknownService { .. } => (
+                Blame::Backend,
+                Reply::Fault(FaultKind::DestinationUnreachable),
+                "the realm does not know this host's service",
+            ),
+            CredentialError::KdcUnavailable { .. } => (
+                Blame::Backend,
+                Reply::Fault(FaultKind::EndpointUnavailable),
+                "the realm's key distribution centre does not answer; try again later",
+            ),
+            CredentialError::OtherIdentity { .. } => (
+                Blame::Backend,
+                Reply::Fault(FaultKind::AccessDenied),
+                "the realm answered with a ticket in another name",
+            ),
+            CredentialError::UnknownAccount(_) | CredentialError::OwnAccount { .. } => (
+                Blame::Gateway,
+                Reply::Fault(FaultKind::EndpointUnavailable),
+                "the gateway's own account can't log on",
+            ),
+            CredentialError::Refused { .. } => {
+                (Blame::Backend, Reply::Fault(FaultKind::AccessDenied), "the realm refused a ticket for this host")
+            }
+        };
+        let (reason, private) = (error.reason(), chain(&error));
+        Self { stage: Stage::Credential, blame, reason, reply, public: public.to_owned(), private }
+    }
+}
+
+impl From<BackendError> for Refusal {
+    fn from(error: BackendError) -> Self {
+        let (kind, public) = backend_fault(&error);
+        let blame = match error {
+            BackendError::Busy { .. } | BackendError::UnexpectedEnd | BackendError::TrustAnchors { .. } => Blame::Gateway,
+            _ => Blame::Backend,
+        };
+        Self {
+            stage: Stage::Backend,
+            blame,
+            reason: error.reason(),
+            reply: Reply::Fault(kind),
+            public: public.to_owned(),
+            private: chain(&error),
+        }
+    }
+}
+
+/// The fault and the text for what happened at a host.
+fn backend_fault(error: &BackendError) -> (FaultKind, &'static str) {
+    match error {
+        BackendError::UnknownHost { .. } => (FaultKind::DestinationUnreachable, "the host's name can't be resolved"),
+        BackendError::AddressNotPermitted { .. } => {
+            (FaultKind::DestinationUnreachable, "the host's address is not one that this route may reach")
+        }
+        BackendError::Unreachable { .. } => {
+            (FaultKind::DestinationUnreachable, "the host can't be reached: it is down, or WinRM does not listen there")
+        }
+        BackendError::ConnectTimedOut { .. } => (FaultKind::NetworkTimedOut, "the host did not answer in time"),
+        BackendError::TrustAnchors { .. } => {
+            (FaultKind::EndpointUnavailable, "the gateway has no usable trust anchors for this host")
+        }
+        BackendError::Tls { .. } => {
+            (FaultKind::EndpointUnavailable, "the host's TLS certificate could not be verified")
+        }
+        BackendError::Handshake { .. } => (FaultKind::EndpointUnavailable, "no ticket for the host could be used"),
+        BackendError::Rejected { .. } => (
+            FaultKind::AccessDenied,
+            "the host rejected the ticket: it does not hold the key of its service, or does not admit this person",
+        ),
+        BackendError::NoProof { .. } => {
+            (FaultKind::EndpointUnavailable, "the host did not prove who it is, so nothing was sent to it")
+        }
+        BackendError::NotProved { .. } | BackendError::UnexpectedLeg { .. } => {
+            (FaultKind::EndpointUnavailable, "the host's proof of who it is is wrong, so nothing was sent to it")
+        }
+        BackendError::HandshakeStatus { .. } | BackendError::ClosedAfterHandshake { .. } => {
+            (FaultKind::EndpointUnavailable, "the host would not shake hands")
+        }
+        BackendError::NotSealed { .. } | BackendError::Unsealed { .. } => {
+            (FaultKind::InternalError, "the host's answer is not protected as it must be")
+        }
+        BackendError::BrokenAnswer { .. } => (FaultKind::InternalError, "the host's answer can't be read"),
+        BackendError::HostStatus { .. } => (FaultKind::EndpointUnavailable, "the host refused the request"),
+        BackendError::Lost { .. } => (
+            FaultKind::InternalError,
+            "the connection to the host was lost while the request was under way; it may have been carried out",
+        ),
+        BackendError::TimedOut { .. } => {
+            (FaultKind::NetworkTimedOut, "the host did not answer in time; the request may have been carried out")
+        }
+        BackendError::Busy { .. } => {
+            (FaultKind::EndpointUnavailable, "too many requests are under way at this host; try again later")
+        }
+        BackendError::UnexpectedEnd => (FaultKind::InternalError, "the gateway failed"),
+    }
+}

@@ -1,0 +1,249 @@
+//! The gateway's own binary, with a configuration written for one test.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+};
+
+use super::{
+    free_port,
+    host::Host,
+    pki::Pki,
+    process::{Process, lines_after},
+    realm::Realm,
+};
+
+/// What differs from the usual configuration; each is a piece of YAML.
+#[derive(Clone)]
+pub struct Settings {
+    /// Whether hosts are reached over HTTPS.
+    pub https: bool,
+    /// `client_certificates.mode`.
+    pub certificates: &'static str,
+    /// Revocation lists.
+    pub crls: Vec<PathBuf>,
+    /// `backend.auth`.
+    pub auth: &'static str,
+    /// `backend.credential`.
+    pub credential: &'static str,
+    /// The rules of the route, as lines of a YAML list.
+    pub rules: Vec<String>,
+    /// `hosts` of the route.
+    pub hosts: Vec<String>,
+    /// `networks` of the route.
+    pub networks: &'static str,
+    /// More at the top level.
+    pub more: String,
+    /// More routes, as items of the YAML list with two spaces in front.
+    pub routes: String,
+    /// More listeners, likewise.
+    pub listeners: String,
+    /// The realm's name in lower case, and thus the domain of hosts and people.
+    pub domain: &'static str,
+    /// `web` for `web.corp.example`: another port than the host's own, for hosts that are down.
+    pub port: Option<u16>,
+    /// The principal and the keytab of the delegation account.
+    pub account: (&'static str, &'static str),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            https: false,
+            certificates: "optional",
+            crls: Vec::new(),
+            auth: "kerberos",
+            credential: "{ s4u: delegation }",
+            rules: vec![
+                r#"{ name: everybody, who: { principals: ["*@REALM"] }, allow: [read, write, execute] }"#.to_owned(),
+            ],
+            hosts: vec!["*.DOMAIN".to_owned()],
+            networks: "[127.0.0.0/8]",
+            more: String::new(),
+            routes: String::new(),
+            listeners: String::new(),
+            domain: "corp.example",
+            port: None,
+            account: ("svc-gw", "svc-gw"),
+        }
+    }
+}
+
+/// A running gateway.
+pub struct Gateway {
+    process: Process,
+    pub port: u16,
+    pub admin: u16,
+    pub config: PathBuf,
+    pub audit: PathBuf,
+}
+
+impl Gateway {
+    /// Writes the configuration, starts the gateway and waits until it listens.
+    pub fn start(dir: &Path, realm: &Realm, pki: &Pki, host: &Host, settings: &Settings) -> Self {
+        fs::create_dir_all(dir).expect("a directory for the gateway");
+        let (port, admin) = (free_port(), free_port());
+        let audit = dir.join("audit");
+        let config = dir.join("gateway.yaml");
+        let text = configuration(&Parts { port, admin, audit: &audit, realm, pki, host }, settings);
+        fs::write(&config, text).expect("the configuration");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_winrm-gateway"));
+        command.arg("serve").arg("--config").arg(&config).env("KRB5_CONFIG", realm.krb5_conf());
+        command.env("RUST_LOG", "info,winrm_gateway=debug");
+        let mut process = Process::start(&mut command, &dir.join("output"));
+        process.wait_for("the gateway's readiness", || {
+            std::net::TcpStream::connect(("127.0.0.1", admin)).ok().map(drop)
+        });
+        Self { process, port, admin, config, audit: audit.join("audit.jsonl") }
+    }
+
+    /// The audit records so far.
+    pub fn records(&self) -> Vec<serde_json::Value> {
+        lines_after(&self.audit, 0)
+            .iter()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect()
+    }
+
+    /// The audit records of one kind so far: `intent`, `outcome` or `connection`.
+    pub fn records_of(&self, kind: &str) -> Vec<serde_json::Value> {
+        self.records().into_iter().filter(|record| record["record"] == kind).collect()
+    }
+
+    /// Waits until there are at least `count` records of a kind, and returns them.
+    pub fn wait_for_records(&mut self, kind: &str, count: usize) -> Vec<serde_json::Value> {
+        let path = self.audit.clone();
+        self.process.wait_for("its records", || {
+            let found: Vec<serde_json::Value> = lines_after(&path, 0)
+                .iter()
+                .filter_map(|line| serde_json::from_str(line).ok())
+                .filter(|record: &serde_json::Value| record["record"] == kind)
+                .collect();
+            (found.len() >= count).then_some(found)
+        })
+    }
+
+    /// An answer of the admin listener: its status line and body.
+    pub fn admin(&self, path: &str) -> (String, String) {
+        use std::io::{Read as _, Write as _};
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.admin)).expect("the admin listener");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
+    }
+
+    /// The sum of all series of a metric whose labels contain `labels`.
+    pub fn metric(&self, name: &str, labels: &str) -> f64 {
+        let (_, text) = self.admin("/metrics");
+        let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+        text.lines()
+            .filter(|line| line.starts_with(name) && line.contains(labels))
+            .filter(|line| line.get(name.len()..).is_some_and(|rest| rest.starts_with(['{', ' '])))
+            .filter_map(value)
+            .sum()
+    }
+
+    /// What it has printed.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
+    /// Asks it to end.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.process.stop()
+    }
+}
+
+/// What a configuration is written from.
+pub struct Parts<'a> {
+    pub port: u16,
+    pub admin: u16,
+    pub audit: &'a Path,
+    pub realm: &'a Realm,
+    pub pki: &'a Pki,
+    pub host: &'a Host,
+}
+
+/// The configuration of a gateway in front of `parts.host`.
+pub fn configuration(parts: &Parts<'_>, settings: &Settings) -> String {
+    let realm = parts.realm.name;
+    let domain = settings.domain;
+    let server = parts.pki.issued("gateway");
+    let (scheme, own_port) = if settings.https { ("https", parts.host.https) } else { ("http", parts.host.http) };
+    let port = settings.port.unwrap_or(own_port);
+    let (principal, keytab) = settings.account;
+    let fill = |text: &str| text.replace("REALM", realm).replace("DOMAIN", domain);
+    let mut text = String::new();
+    let crls: Vec<String> = settings.crls.iter().map(|path| path.display().to_string()).collect();
+    let netbios = realm.split('.').next().unwrap_or_default();
+    write!(
+        text,
+        r#"realms: {{ {realm}: {{ netbios: {netbios} }} }}
+listeners:
+  - name: fleet
+    address: "127.0.0.1:{listen}"
+    transport: https
+    certificate: {certificate}
+    private_key: {key}
+    client_certificates: {{ mode: {mode}, trust_anchors: {ca}, crls: [{crls}] }}
+{listeners}service:
+  auth: {{ certificate: true }}
+accounts:
+  delegation: {{ principal: {principal}@{realm}, keytab: {keytab} }}
+cert_mappings:
+  - {{ issuer: "{thumbprint}", subject: "*@{domain}", uri: "*", principal: "{{upn_user}}@{realm}" }}
+resolve: {{ "*.{domain}": 127.0.0.1 }}
+routes:
+  - name: web
+    match: {{ path: "/hosts/{{host}}/wsman" }}
+    hosts: [{hosts}]
+    networks: {networks}
+    accept: [certificate]
+    backend:
+      url: "{scheme}://{{host}}:{port}/wsman"
+      auth: {auth}
+      credential: {credential}
+      spn: "HTTP/{{host}}"
+      tls: {{ ca_file: {ca} }}
+    rules:
+{rules}
+{routes}audit: {{ directory: {audit}, before_run: durable }}
+admin: {{ address: "127.0.0.1:{admin}" }}
+{more}
+"#,
+        listen = parts.port,
+        certificate = server.certificate.display(),
+        key = server.key.display(),
+        mode = settings.certificates,
+        ca = parts.pki.ca_file().display(),
+        crls = crls.join(", "),
+        listeners = fill(&settings.listeners),
+        keytab = parts.realm.keytab(keytab).display(),
+        thumbprint = parts.pki.thumbprint,
+        hosts = settings.hosts.iter().map(|host| format!("\"{}\"", fill(host))).collect::<Vec<_>>().join(", "),
+        networks = settings.networks,
+        auth = settings.auth,
+        credential = settings.credential,
+        rules = settings.rules.iter().map(|rule| format!("      - {}", fill(rule))).collect::<Vec<_>>().join("\n"),
+        routes = fill(&settings.routes).replace("PORT", &port.to_string()).replace("CAFILE", &parts.pki.ca_file().display().to_string()),
+        audit = parts.audit.display(),
+        admin = parts.admin,
+        more = fill(&settings.more),
+    )
+    .expect("text");
+    text
+}

@@ -1,0 +1,59 @@
+//! The throw-away realms.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{free_port, process::run, root};
+
+/// A KDC that ends with this value.
+pub struct Realm {
+    pub dir: PathBuf,
+    pub port: u16,
+    pub name: &'static str,
+    script: &'static str,
+}
+
+impl Realm {
+    /// An MIT realm `CORP.EXAMPLE` with constrained delegation.
+    pub fn mit(dir: &Path, arguments: &[&str]) -> Self {
+        Self::up("mit-realm.sh", "CORP.EXAMPLE", dir, arguments)
+    }
+
+    /// A Samba Active Directory domain `TEST.EXAMPLE`.
+    pub fn active_directory(dir: &Path) -> Self {
+        Self::up("ad-realm.sh", "TEST.EXAMPLE", dir, &[])
+    }
+
+    fn up(script: &'static str, name: &'static str, dir: &Path, arguments: &[&str]) -> Self {
+        let port = free_port();
+        let path = root().join("tests/lab").join(script);
+        run(Command::new("bash").arg(path).arg("up").arg(dir).arg(port.to_string()).args(arguments));
+        Self { dir: dir.to_owned(), port, name, script }
+    }
+
+    /// The configuration for libkrb5.
+    pub fn krb5_conf(&self) -> PathBuf {
+        self.dir.join("krb5.conf")
+    }
+
+    /// A keytab by its short name.
+    pub fn keytab(&self, name: &str) -> PathBuf {
+        let path = self.dir.join("kt").join(format!("{name}.keytab"));
+        assert!(path.is_file(), "{} is missing", path.display());
+        path
+    }
+
+    /// The KDC's log so far.
+    pub fn kdc_log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("kdc.log")).expect("the log of the KDC")
+    }
+}
+
+impl Drop for Realm {
+    fn drop(&mut self) {
+        let path = root().join("tests/lab").join(self.script);
+        drop(Command::new("bash").arg(path).arg("down").arg(&self.dir).output());
+    }
+}
