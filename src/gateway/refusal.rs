@@ -1,11 +1,11 @@
 //! How a refusal of any stage reaches the client, the record and the metrics.
 
 use crate::{
-    audit::AuditError,
+    audit::{AuditError, Blame},
     authn::{AuthnError, CertificateError, Challenge, IdentifyError},
     backend::BackendError,
     credential::CredentialError,
-    listener::Reason,
+    listener::{FailureReason, Gone, Reason},
     policy::Denied,
     wsman::{EnvelopeError, FaultKind},
 };
@@ -30,6 +30,17 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
+    /// Every stage, in the order in which a request passes them.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Listener,
+        Self::Policy,
+        Self::Authn,
+        Self::Wsman,
+        Self::Audit,
+        Self::Credential,
+        Self::Backend,
+    ];
+
     /// The label in records and metrics.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -44,28 +55,6 @@ impl Stage {
     }
 }
 
-/// Whose doing it is that a request came to nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Blame {
-    /// The client asked for what it may not have, or in a way that can't be read.
-    Client,
-    /// The gateway could not do its part.
-    Gateway,
-    /// The host or the realm could not do theirs.
-    Backend,
-}
-
-impl Blame {
-    /// The label in records.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Gateway => "gateway",
-            Self::Backend => "backend",
-        }
-    }
-}
-
 /// What the client is sent.
 #[derive(Debug)]
 pub(crate) enum Reply {
@@ -75,8 +64,30 @@ pub(crate) enum Reply {
     Fault(FaultKind),
     /// A bare status with a line of text.
     Status(u16),
-    /// Nothing: the connection is gone or already answered.
-    Nothing,
+    /// Nothing more: the strict gate has answered with this status.
+    Answered(u16),
+    /// Nothing: the client has gone.
+    Gone,
+}
+
+impl Reply {
+    /// The HTTP status that the client gets.
+    pub(super) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Challenge(challenge) => Some(challenge.status()),
+            Self::Fault(_) => Some(500),
+            Self::Status(status) | Self::Answered(status) => Some(*status),
+            Self::Gone => None,
+        }
+    }
+
+    /// The number by which clients know the fault.
+    pub(super) fn fault_code(&self) -> Option<u32> {
+        match self {
+            Self::Fault(kind) => Some(kind.number()),
+            Self::Challenge(_) | Self::Status(_) | Self::Answered(_) | Self::Gone => None,
+        }
+    }
 }
 
 /// A request that ends here.
@@ -97,27 +108,39 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// The client's certificate stopped counting while its request was under way.
+    pub(super) fn no_longer_trusted(reason: FailureReason) -> Self {
+        Self {
+            stage: Stage::Listener,
+            blame: Blame::Client,
+            reason: reason.as_str(),
+            reply: Reply::Gone,
+            public: String::new(),
+            private: reason.to_string(),
+        }
+    }
+
     /// The client has gone: nobody is left to tell.
     pub(super) fn client_gone() -> Self {
         Self {
             stage: Stage::Listener,
             blame: Blame::Client,
             reason: "client_gone",
-            reply: Reply::Nothing,
+            reply: Reply::Gone,
             public: String::new(),
             private: "the client closed the connection while its request was under way".to_owned(),
         }
     }
 
     /// What the strict gate refused has already been answered.
-    pub(super) fn at_the_gate(reason: Reason) -> Self {
+    pub(super) fn at_the_gate(status: u16, reason: Reason) -> Self {
         Self {
             stage: Stage::Listener,
-            blame: Blame::Client,
+            blame: if reason == Reason::Overloaded { Blame::Gateway } else { Blame::Client },
             reason: reason.as_str(),
-            reply: Reply::Nothing,
+            reply: Reply::Answered(status),
             public: String::new(),
-            private: reason.as_str().to_owned(),
+            private: reason.to_string(),
         }
     }
 
@@ -131,6 +154,15 @@ impl Refusal {
             public: challenge.text().to_owned(),
             private: challenge.text().to_owned(),
             reply: Reply::Challenge(challenge),
+        }
+    }
+}
+
+impl From<Gone> for Refusal {
+    fn from(gone: Gone) -> Self {
+        match gone {
+            Gone::Closed | Gone::SentEarly => Self::client_gone(),
+            Gone::NotTrusted(reason) => Self::no_longer_trusted(reason),
         }
     }
 }
@@ -150,19 +182,27 @@ fn chain(error: &dyn std::error::Error) -> String {
 impl From<Denied> for Refusal {
     fn from(denied: Denied) -> Self {
         let reply = match &denied {
-            Denied::NoRoute | Denied::HostNotAllowed { .. } => Reply::Fault(FaultKind::DestinationUnreachable),
-            Denied::NotOwner { .. } | Denied::UnknownShellForSharedAccount => {
+            Denied::NoRoute | Denied::MalformedHost(_) | Denied::HostNotAllowed { .. } => {
+                Reply::Fault(FaultKind::DestinationUnreachable)
+            }
+            Denied::NotOwner { .. } | Denied::UnknownShellForSharedAccount { .. } => {
                 Reply::Fault(FaultKind::InvalidSelectors)
             }
-            Denied::TooManyShells { .. } => Reply::Fault(FaultKind::QuotaShells),
-            _ => Reply::Fault(FaultKind::AccessDenied),
+            Denied::TooManyShells { .. } => Reply::Fault(FaultKind::QuotaMaxShells),
+            Denied::NotAccepted { .. } => Reply::Fault(FaultKind::AuthorizationMode),
+            Denied::RefusedByName { .. }
+            | Denied::RefusedByGroup { .. }
+            | Denied::NotImpersonated { .. }
+            | Denied::NotInRemoteAccessGroups { .. }
+            | Denied::NoRule { .. }
+            | Denied::ActionNotAllowed { .. } => Reply::Fault(FaultKind::AccessDenied),
         };
         Self {
             stage: Stage::Policy,
             blame: Blame::Client,
             reason: denied.reason(),
             reply,
-            public: denied.public_text(),
+            public: denied.public_text().to_owned(),
             private: chain(&denied),
         }
     }
@@ -202,11 +242,15 @@ impl From<IdentifyError> for Refusal {
 
 impl From<EnvelopeError> for Refusal {
     fn from(error: EnvelopeError) -> Self {
+        let reply = match &error {
+            EnvelopeError::TooLarge { .. } => Reply::Status(413),
+            other => Reply::Fault(other.fault()),
+        };
         Self {
             stage: Stage::Wsman,
             blame: Blame::Client,
             reason: error.reason(),
-            reply: Reply::Fault(error.fault()),
+            reply,
             public: error.to_string(),
             private: chain(&error),
         }

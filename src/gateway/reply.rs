@@ -1,19 +1,19 @@
 //! What goes back to the client: the host's answers, or a refusal.
 
-use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::{
     Session, Spine,
-    refusal::{Refusal, Reply},
+    refusal::{Refusal, Reply, Stage},
     trace::Trace,
 };
 use crate::{
     audit::RequestId,
     backend::{Answer, Answers, BackendError},
     listener::Response,
-    policy::OperationPermit,
+    policy::{OperationPermit, Resource},
     wsman::{Envelope, Fault, FaultKind, MessageId, Operation},
 };
 
@@ -69,7 +69,7 @@ impl Spine {
     ) -> Result<Option<Answer>, Refusal> {
         let answer = tokio::select! {
             answer = answers.next() => answer?,
-            () = session.client.client_gone() => return Err(Refusal::client_gone()),
+            gone = session.client.client_gone() => return Err(gone.into()),
         };
         if let (Some(answer), Some(asked)) = (&answer, envelope.message_id())
             && answer.facts.relates_to.as_ref().is_some_and(|related| related != asked)
@@ -84,41 +84,50 @@ impl Spine {
         if answer.facts.fault.is_some() {
             return;
         }
-        let ownership = self.policy.ownership();
-        match envelope.operation() {
-            Operation::CreateShell => {
-                if let Some(shell) = &answer.facts.shell_id {
-                    ownership.shell_created(permit, shell);
-                }
-            }
-            Operation::DeleteShell => {
-                if let Some(shell) = envelope.shell_id() {
-                    ownership.shell_ended(permit, shell);
-                }
-            }
-            _ => {
-                if let Some(context) = &answer.facts.enumeration_context {
-                    ownership.enumeration_created(permit, context);
-                }
-            }
+        let (ownership, now) = (self.policy.ownership(), Instant::now());
+        let operation = envelope.operation();
+        if *operation == Operation::CreateShell
+            && let Some(shell) = &answer.facts.shell_id
+        {
+            ownership.created(permit, Resource::Shell, shell.as_str(), now);
+        }
+        if *operation == Operation::DeleteShell
+            && let Some(shell) = envelope.shell_id()
+        {
+            ownership.ended(permit, Resource::Shell, shell.as_str());
+        }
+        let next = answer.facts.enumeration_context.as_ref();
+        if let Some(context) = envelope.enumeration_context()
+            && (*operation == Operation::Release || next.is_some())
+        {
+            ownership.ended(permit, Resource::Enumeration, context.as_str());
+        }
+        if let Some(context) = next {
+            ownership.created(permit, Resource::Enumeration, context.as_str(), now);
         }
     }
 
     /// Tells the client why not, in the form that its stage calls for.
     pub(super) async fn refuse(&self, session: &mut Session, refusal: &Refusal, trace: &Trace) {
         let id = trace.request_id();
+        if refusal.stage == Stage::Wsman {
+            // Who sends what can't be read does not get to send more on this connection.
+            session.client.close_after_response();
+        }
         let response = match &refusal.reply {
-            Reply::Nothing => return,
+            Reply::Gone | Reply::Answered(_) => return,
             Reply::Challenge(challenge) => {
                 let mut response = text(challenge.status(), challenge.text(), id);
-                for scheme in challenge.schemes() {
-                    response = response.with_header("WWW-Authenticate", *scheme);
-                }
+                let schemes = challenge.schemes().iter();
+                response.headers.extend(schemes.map(|scheme| ("WWW-Authenticate", (*scheme).to_owned())));
                 response
             }
             Reply::Status(status) => {
-                let response = text(*status, &refusal.public, id);
-                if *status == 503 { response.with_header("Retry-After", RETRY_AFTER) } else { response }
+                let mut response = text(*status, &refusal.public, id);
+                if *status == 503 {
+                    response.headers.push(("Retry-After", RETRY_AFTER.to_owned()));
+                }
+                response
             }
             Reply::Fault(kind) => fault(*kind, &refusal.public, trace.message_id(), id),
         };
@@ -129,16 +138,18 @@ impl Spine {
 
 /// A SOAP answer.
 fn soap(status: u16, body: Bytes, id: &RequestId) -> Response {
-    Response::new(status, body)
-        .with_header("Content-Type", "application/soap+xml;charset=UTF-8")
-        .with_header("X-Request-Id", id.to_string())
+    response(status, "application/soap+xml;charset=UTF-8", body, id)
+}
+
+fn response(status: u16, content_type: &str, body: Bytes, id: &RequestId) -> Response {
+    let headers = vec![("Content-Type", content_type.to_owned()), ("X-Request-Id", id.to_string())];
+    Response { status, headers, body }
 }
 
 /// A line of text.
 fn text(status: u16, line: &str, id: &RequestId) -> Response {
-    Response::new(status, Bytes::from(format!("{line} (request {id})\n")))
-        .with_header("Content-Type", "text/plain;charset=UTF-8")
-        .with_header("X-Request-Id", id.to_string())
+    let body = Bytes::from(format!("{line} (request {id})\n"));
+    response(status, "text/plain;charset=UTF-8", body, id)
 }
 
 /// A fault that clients print, with the request id in its text.

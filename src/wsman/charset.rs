@@ -28,6 +28,30 @@ impl Charset {
         }
     }
 
+    /// Reads the content type of a message in clear: `application/soap+xml`, or the older `text/xml`, and at most one `charset`.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvelopeError::ContentType`] for any other type, a sealed message included; [`EnvelopeError::CharsetUnsupported`] for a character
+    /// set that WinRM does not have.
+    pub fn of_content_type(value: &str) -> Result<Option<Self>, EnvelopeError> {
+        let mut parts = value.split(';');
+        let kind = parts.next().unwrap_or_default().trim();
+        if !["application/soap+xml", "text/xml"].iter().any(|known| known.eq_ignore_ascii_case(kind)) {
+            return Err(EnvelopeError::ContentType);
+        }
+        let mut found = None;
+        for (name, label) in parts.filter_map(|part| part.split_once('=')) {
+            if name.trim().eq_ignore_ascii_case("charset") {
+                let charset = Self::from_label(label).ok_or(EnvelopeError::CharsetUnsupported)?;
+                if found.replace(charset).is_some() {
+                    return Err(EnvelopeError::ContentType);
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// The label that peers expect.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -141,6 +141,12 @@ pub enum EnvelopeError {
     /// A compression other than xpress.
     #[error("the compression type is not supported")]
     UnsupportedCompression,
+    /// Something else than SOAP, or SOAP sealed for a security context that is not there.
+    #[error("the content type is not application/soap+xml in UTF-8 or UTF-16")]
+    ContentType,
+    /// More time than any operation may take here (`MaxTimeoutms`).
+    #[error("the OperationTimeout is longer than is allowed here")]
+    TimeoutTooLong,
 }
 
 impl EnvelopeError {
@@ -185,6 +191,8 @@ impl EnvelopeError {
             Self::ShellIdsDisagree => "shell_ids_disagree",
             Self::CommandIdsDisagree => "command_ids_disagree",
             Self::UnsupportedCompression => "unsupported_compression",
+            Self::ContentType => "unsupported_content_type",
+            Self::TimeoutTooLong => "timeout_too_long",
         }
     }
 
@@ -209,9 +217,10 @@ impl EnvelopeError {
             | Self::BodyDisagrees { .. } => FaultKind::SchemaValidation,
             Self::OtherSoap | Self::OtherAddressing => FaultKind::VersionMismatch,
             Self::MissingHeader { .. } => FaultKind::HeaderRequired,
-            Self::DuplicateHeader { .. } | Self::InvalidHeader { .. } | Self::CommandIdsDisagree => {
-                FaultKind::InvalidHeader
-            }
+            Self::DuplicateHeader { .. }
+            | Self::InvalidHeader { .. }
+            | Self::CommandIdsDisagree
+            | Self::TimeoutTooLong => FaultKind::InvalidHeader,
             Self::MustUnderstand | Self::WrongRole => FaultKind::MustUnderstand,
             Self::MandatoryLocale => FaultKind::UnsupportedLocale,
             Self::ReplyElsewhere => FaultKind::AddressingMode,
@@ -224,6 +233,7 @@ impl EnvelopeError {
             Self::InvalidResourceUri => FaultKind::InvalidResourceUri,
             Self::ActionCase | Self::ResourceDisagrees { .. } => FaultKind::ActionNotSupported,
             Self::UnsupportedCompression => FaultKind::UnsupportedFeature,
+            Self::ContentType => FaultKind::NotSupported,
         }
     }
 }
