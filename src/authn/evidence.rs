@@ -202,7 +202,7 @@ impl Authenticator {
     }
 
     fn peer(&self, client: &ClientConnection) -> Option<Evidence> {
-        let rules = self.peers.iter().filter(|rule| *rule.listener == ***client.listener());
+        let rules = self.peers.iter().filter(|rule| *rule.listener == **client.listener());
         match client.peer() {
             ClientAddr::Unix { uid, pid, .. } => {
                 let rule = rules.into_iter().find(|rule| rule.uid == Some(*uid))?;

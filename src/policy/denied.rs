@@ -1,7 +1,10 @@
 //! Why a request is not permitted.
 
-use super::{asked::ActionClass, host::HostError};
-use crate::authn::{AuthMethod, GroupName, Principal};
+use super::host::HostError;
+use crate::{
+    authn::{AuthMethod, GroupName, Principal},
+    wsman::ActionClass,
+};
 
 /// A refusal by policy. The texts are for the operator's log; the client sees [`Denied::public_text`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -24,7 +24,7 @@ mod spn;
 mod tests;
 mod trusted_hosts;
 
-pub(crate) use asked::{ActionClass, Asked};
+pub(crate) use asked::Asked;
 pub(crate) use denied::Denied;
 pub(crate) use endpoint::{Endpoint, EndpointHost, HostTemplate, Scheme, UrlError, UrlTemplate};
 pub(crate) use host::{HostError, HostName, HostPattern, Hosts};
@@ -38,6 +38,8 @@ pub(crate) use route::{
 pub(crate) use rules::{Rule, When, Who};
 pub(crate) use spn::{Spn, SpnClass, SpnError, SpnTemplate};
 pub(crate) use trusted_hosts::{TrustedHosts, TrustedHostsError};
+/// What an operation does to the host, as `wsman` found it.
+pub(crate) use crate::wsman::ActionClass;
 
 use crate::authn::{Accept, AuthMethod, Authenticated, GroupName, Principal};
 use index::RouteIndex;

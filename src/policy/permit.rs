@@ -2,13 +2,15 @@
 
 use super::{
     Destination,
-    asked::ActionClass,
     endpoint::Endpoint,
     networks::Networks,
     route::{BackendAuth, BackendTls, BeforeRun, CredentialChoice, Route},
     spn::Spn,
 };
-use crate::authn::{Authenticated, Principal};
+use crate::{
+    authn::{Authenticated, Principal},
+    wsman::ActionClass,
+};
 use std::sync::Arc;
 
 /// One operation that one person may do on one host, and how the gateway goes there.

@@ -1,10 +1,13 @@
 //! Who may do what on a route.
 
 use super::{
-    asked::{ActionClass, Asked},
+    asked::Asked,
     host::{HostName, Hosts},
 };
-use crate::authn::{Accept, Authenticated, GroupName, Principal, UriPattern};
+use crate::{
+    authn::{Accept, Authenticated, GroupName, Principal, UriPattern},
+    wsman::ActionClass,
+};
 use std::collections::{BTreeSet, HashSet};
 
 /// The people that a rule is about; naming nobody, it matches nobody.

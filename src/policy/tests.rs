@@ -611,3 +611,32 @@ proptest! {
         }
     }
 }
+
+/// A request of the recorded corpus, as `wsman` reads it.
+fn recorded(name: &str) -> crate::wsman::Envelope {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/soap").join(name);
+    let bytes = std::fs::read(&path).unwrap();
+    crate::wsman::Envelope::parse(bytes.into(), None, &crate::wsman::Limits::default()).unwrap()
+}
+
+#[test]
+fn what_an_envelope_asks_for_is_what_policy_decides_on() {
+    let create = recorded("soap-psrp/01-Create.request.xml");
+    let asked = Asked::of(&create);
+    assert!(asked.creates_shell);
+    assert_eq!(asked.class, ActionClass::Execute);
+    assert_eq!(asked.resource_uri, "http://schemas.microsoft.com/powershell/Microsoft.PowerShell");
+    assert_eq!(asked.shell, create.shell_id().map(crate::wsman::ShellId::as_str));
+
+    let receive = recorded("soap-cmd-pypsrp/05-Receive.request.xml");
+    let asked = Asked::of(&receive);
+    assert!(asked.shell.is_some() && !asked.creates_shell && asked.enumeration.is_none());
+
+    let pull = recorded("soap-wmi-config/pull.request.xml");
+    let asked = Asked::of(&pull);
+    assert_eq!((asked.class, asked.shell), (ActionClass::Read, None));
+    assert!(asked.enumeration.is_some());
+
+    let identify = recorded("soap-wmi-config/identify.request.xml");
+    assert_eq!((Asked::of(&identify).class, Asked::of(&identify).resource_uri), (ActionClass::Read, ""));
+}

@@ -28,28 +28,26 @@ impl Charset {
         }
     }
 
-    /// Reads the content type of a message in clear: `application/soap+xml`, or the older `text/xml`, and at most one `charset`.
+    /// The character set that the content type of a message in clear declares, if it declares any.
     ///
     /// # Errors
     ///
-    /// [`EnvelopeError::ContentType`] for any other type, a sealed message included; [`EnvelopeError::CharsetUnsupported`] for a character
-    /// set that WinRM does not have.
+    /// [`EnvelopeError::ContentType`] for anything but SOAP, [`EnvelopeError::CharsetUnsupported`] for any other character
+    /// set, and both for parameters that two readers may read differently.
     pub fn of_content_type(value: &str) -> Result<Option<Self>, EnvelopeError> {
-        let mut parts = value.split(';');
-        let kind = parts.next().unwrap_or_default().trim();
-        if !["application/soap+xml", "text/xml"].iter().any(|known| known.eq_ignore_ascii_case(kind)) {
+        let mut parameters = value.split(';');
+        let kind = parameters.next().unwrap_or_default().trim();
+        if !SOAP_TYPES.iter().any(|soap| soap.eq_ignore_ascii_case(kind)) {
             return Err(EnvelopeError::ContentType);
         }
-        let mut found = None;
-        for (name, label) in parts.filter_map(|part| part.split_once('=')) {
-            if name.trim().eq_ignore_ascii_case("charset") {
-                let charset = Self::from_label(label).ok_or(EnvelopeError::CharsetUnsupported)?;
-                if found.replace(charset).is_some() {
-                    return Err(EnvelopeError::ContentType);
-                }
+        let mut charset = None;
+        for parameter in parameters.filter(|parameter| !parameter.trim().is_empty()) {
+            let (name, value) = parameter.split_once('=').ok_or(EnvelopeError::ContentType)?;
+            if name.trim().eq_ignore_ascii_case("charset") && charset.replace(value).is_some() {
+                return Err(EnvelopeError::ContentType);
             }
         }
-        Ok(found)
+        charset.map(|label| Self::from_label(label).ok_or(EnvelopeError::CharsetUnsupported)).transpose()
     }
 
     /// The label that peers expect.
@@ -110,4 +108,44 @@ fn transcode(units: &[u8]) -> Result<Bytes, EnvelopeError> {
     Ok(Bytes::from(text))
 }
 
+/// SOAP 1.2, and what some clients call it.
+const SOAP_TYPES: [&str; 2] = ["application/soap+xml", "text/xml"];
 const UTF8_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_types_as_clients_write_them_are_read() {
+        for (value, charset) in [
+            ("application/soap+xml;charset=UTF-8", Some(Charset::Utf8)),
+            ("application/soap+xml; charset=utf-8", Some(Charset::Utf8)),
+            ("Application/SOAP+XML;charset=\"UTF-16\"", Some(Charset::Utf16Le)),
+            ("application/soap+xml", None),
+            ("application/soap+xml;", None),
+            ("application/soap+xml;action=\"x\"", None),
+            ("text/xml;charset=utf-8", Some(Charset::Utf8)),
+        ] {
+            assert_eq!(Charset::of_content_type(value), Ok(charset), "{value}");
+        }
+    }
+
+    #[test]
+    fn threat_45_a_content_type_that_is_not_soap_or_not_clear_is_refused() {
+        for (value, error) in [
+            ("", EnvelopeError::ContentType),
+            ("application/json", EnvelopeError::ContentType),
+            ("application/soap+xmlx", EnvelopeError::ContentType),
+            ("multipart/encrypted;protocol=\"x\"", EnvelopeError::ContentType),
+            ("application/soap+xml;charset", EnvelopeError::ContentType),
+            ("application/soap+xml;charset=UTF-8;charset=UTF-16", EnvelopeError::ContentType),
+            ("application/soap+xml;charset=UTF-8;Charset=UTF-8", EnvelopeError::ContentType),
+            ("application/soap+xml;charset=UTF-7", EnvelopeError::CharsetUnsupported),
+            ("application/soap+xml;charset=", EnvelopeError::CharsetUnsupported),
+            ("application/soap+xml;charset=utf-16be", EnvelopeError::CharsetUnsupported),
+        ] {
+            assert_eq!(Charset::of_content_type(value), Err(error), "{value}");
+        }
+    }
+}

@@ -12,6 +12,9 @@ pub enum EnvelopeError {
         /// The bound, in bytes.
         limit: usize,
     },
+    /// A content type other than SOAP's.
+    #[error("the content type is not application/soap+xml")]
+    ContentType,
     /// Neither UTF-8 nor UTF-16LE with a byte order mark.
     #[error("the character set is neither UTF-8 nor UTF-16LE with a byte order mark")]
     CharsetUnsupported,
@@ -99,6 +102,9 @@ pub enum EnvelopeError {
     /// An answer wanted elsewhere than on this connection.
     #[error("answers are sent to the anonymous address only")]
     ReplyElsewhere,
+    /// An `OperationTimeout` above the gateway's `max_timeout_ms`.
+    #[error("the OperationTimeout of the request is longer than allowed")]
+    TimeoutTooLong,
     /// `MaxEnvelopeSize` under 8192.
     #[error("the MaxEnvelopeSize of the request is too small")]
     MaxEnvelopeSizeTooSmall,
@@ -141,12 +147,6 @@ pub enum EnvelopeError {
     /// A compression other than xpress.
     #[error("the compression type is not supported")]
     UnsupportedCompression,
-    /// Something else than SOAP, or SOAP sealed for a security context that is not there.
-    #[error("the content type is not application/soap+xml in UTF-8 or UTF-16")]
-    ContentType,
-    /// More time than any operation may take here (`MaxTimeoutms`).
-    #[error("the OperationTimeout is longer than is allowed here")]
-    TimeoutTooLong,
 }
 
 impl EnvelopeError {
@@ -155,6 +155,7 @@ impl EnvelopeError {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::TooLarge { .. } => "envelope_too_large",
+            Self::ContentType => "content_type",
             Self::CharsetUnsupported => "charset_unsupported",
             Self::CharsetDisagrees => "charset_disagrees",
             Self::BadEncoding => "bad_encoding",
@@ -179,6 +180,7 @@ impl EnvelopeError {
             Self::WrongRole => "wrong_role",
             Self::MandatoryLocale => "mandatory_locale",
             Self::ReplyElsewhere => "reply_elsewhere",
+            Self::TimeoutTooLong => "timeout_too_long",
             Self::MaxEnvelopeSizeTooSmall => "max_envelope_size_too_small",
             Self::TooManySelectors => "too_many_selectors",
             Self::TooManyOptions => "too_many_options",
@@ -191,8 +193,6 @@ impl EnvelopeError {
             Self::ShellIdsDisagree => "shell_ids_disagree",
             Self::CommandIdsDisagree => "command_ids_disagree",
             Self::UnsupportedCompression => "unsupported_compression",
-            Self::ContentType => "unsupported_content_type",
-            Self::TimeoutTooLong => "timeout_too_long",
         }
     }
 
@@ -202,7 +202,8 @@ impl EnvelopeError {
         match self {
             Self::TooLarge { .. } => FaultKind::ServiceEnvelopeLimit,
             Self::CharsetUnsupported | Self::CharsetDisagrees | Self::BadEncoding => FaultKind::CharacterSet,
-            Self::ForbiddenCharacter
+            Self::ContentType
+            | Self::ForbiddenCharacter
             | Self::NotWellFormed { .. }
             | Self::Doctype
             | Self::ProcessingInstruction
@@ -217,10 +218,9 @@ impl EnvelopeError {
             | Self::BodyDisagrees { .. } => FaultKind::SchemaValidation,
             Self::OtherSoap | Self::OtherAddressing => FaultKind::VersionMismatch,
             Self::MissingHeader { .. } => FaultKind::HeaderRequired,
-            Self::DuplicateHeader { .. }
-            | Self::InvalidHeader { .. }
-            | Self::CommandIdsDisagree
-            | Self::TimeoutTooLong => FaultKind::InvalidHeader,
+            Self::DuplicateHeader { .. } | Self::InvalidHeader { .. } | Self::TimeoutTooLong | Self::CommandIdsDisagree => {
+                FaultKind::InvalidHeader
+            }
             Self::MustUnderstand | Self::WrongRole => FaultKind::MustUnderstand,
             Self::MandatoryLocale => FaultKind::UnsupportedLocale,
             Self::ReplyElsewhere => FaultKind::AddressingMode,
@@ -233,7 +233,6 @@ impl EnvelopeError {
             Self::InvalidResourceUri => FaultKind::InvalidResourceUri,
             Self::ActionCase | Self::ResourceDisagrees { .. } => FaultKind::ActionNotSupported,
             Self::UnsupportedCompression => FaultKind::UnsupportedFeature,
-            Self::ContentType => FaultKind::NotSupported,
         }
     }
 }

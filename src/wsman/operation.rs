@@ -1,12 +1,14 @@
 //! What a request asks for, and the table by which action, resource and body must agree.
 
+use std::fmt;
+
 use super::error::EnvelopeError;
 use super::ids::{Action, ResourceUri};
 use super::names::Ns;
 use super::xml::Name;
 
 /// What an operation does to the host, for rules ([MS-WSMV] 3.1.4: generic read, write, execute).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ActionClass {
     /// Looks at something that is no shell.
     Read,
@@ -28,6 +30,12 @@ impl ActionClass {
             Self::Write => "write",
             Self::Execute => "execute",
         }
+    }
+}
+
+impl fmt::Display for ActionClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
