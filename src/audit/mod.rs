@@ -43,6 +43,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
+use crate::policy::BeforeRun;
 use clock::rfc3339;
 use line::line;
 use queue::{Claim, Item, NotTaken, Queue};
@@ -56,8 +57,6 @@ use writer::Writer;
 pub(crate) struct Settings {
     /// Where `audit.jsonl` is; made where it is missing.
     pub(crate) directory: PathBuf,
-    /// What an intent must be before its request may run, where the route does not say.
-    pub(crate) before_run: BeforeRun,
     /// How many records may be in memory alone.
     pub(crate) max_pending: usize,
     /// How long a request waits for its intent to become durable.
@@ -69,21 +68,10 @@ impl Settings {
     pub(crate) fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
-            before_run: BeforeRun::default(),
             max_pending: 10_000,
             sync_deadline: Duration::from_secs(1),
         }
     }
-}
-
-/// What an intent must be before its request may run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) enum BeforeRun {
-    /// On the disk; where that fails the request is refused.
-    #[default]
-    Durable,
-    /// On its way to the disk; where that fails the request runs all the same.
-    BestEffort,
 }
 
 /// Why the record cannot be kept.
@@ -151,7 +139,6 @@ pub(crate) struct Audit {
     observer: Arc<OnceLock<SyncObserver>>,
     thread: JoinHandle<()>,
     ended: Option<oneshot::Receiver<()>>,
-    before_run: BeforeRun,
     sync_deadline: Duration,
 }
 
@@ -180,7 +167,6 @@ impl Audit {
             observer,
             thread,
             ended: Some(ended),
-            before_run: settings.before_run,
             sync_deadline: settings.sync_deadline,
         })
     }
@@ -188,11 +174,6 @@ impl Audit {
     /// Opens a request's place in the record, under a new id.
     pub(crate) fn begin(&self) -> Pending {
         Pending { open: Open::new(Arc::clone(&self.queue), Arc::clone(&self.clock)) }
-    }
-
-    /// What an intent must be where the route does not say.
-    pub(crate) fn before_run(&self) -> BeforeRun {
-        self.before_run
     }
 
     /// Puts on record that the request is about to be sent to a host, and returns the proof of it.

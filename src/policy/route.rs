@@ -181,6 +181,14 @@ impl CredentialChoice {
         }
     }
 
+    /// The label in records: `s4u` or `account`.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::S4u { .. } => "s4u",
+            Self::Account { .. } => "account",
+        }
+    }
+
     /// The account whose keys are used.
     pub(crate) fn account(&self) -> &AccountName {
         match self {
