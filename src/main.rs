@@ -65,10 +65,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(config: &std::path::Path) -> anyhow::Result<()> {
-    let config = Config::load(config)?;
+fn serve(path: &std::path::Path) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
     config.check_files()?;
-    Ok(Gateway::start(config)?.run()?)
+    Ok(Gateway::start(config, path)?.run()?)
 }
 
 fn check(config: &std::path::Path, syntax: bool) -> anyhow::Result<String> {

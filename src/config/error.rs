@@ -36,6 +36,14 @@ impl ConfigErrors {
         Self(errors)
     }
 
+    /// All of `errors`, if there are any.
+    ///
+    /// # Errors
+    /// Those.
+    pub(crate) fn of(errors: Vec<ConfigError>) -> Result<(), Self> {
+        if errors.is_empty() { Ok(()) } else { Err(Self::new(errors)) }
+    }
+
     /// The errors one by one.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.0.iter()

@@ -126,7 +126,29 @@ impl Config {
     pub fn check_files(&self) -> Result<(), ConfigErrors> {
         let wrong = self.files.iter().filter_map(|file| check_file(file).err().map(|what| file.error(what)));
         let errors: Vec<ConfigError> = wrong.collect();
-        if errors.is_empty() { Ok(()) } else { Err(ConfigErrors::new(errors)) }
+        ConfigErrors::of(errors)
+    }
+
+    /// What there is, in one line for people.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+        let rules = self.policy.routes.iter().map(|route| route.rules.len()).sum();
+        [
+            count(self.listeners.len(), "listener"),
+            count(self.policy.routes.len(), "route"),
+            count(rules, "rule"),
+            count(self.accounts.len(), "account"),
+        ]
+        .join(", ")
+    }
+
+    /// The error that `what` is wrong with the content of the file at `path`, which the configuration names.
+    pub(crate) fn wrong_file(&self, path: &Path, what: String) -> ConfigError {
+        match self.files.iter().find(|file| file.path == path) {
+            Some(file) => file.error(what),
+            None => ConfigError::new(path.display().to_string(), (0, 0, 0), String::new(), what),
+        }
     }
 
     fn build(reader: Reader, generation: String) -> Result<Self, ConfigErrors> {

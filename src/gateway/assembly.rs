@@ -1,0 +1,130 @@
+//! From one state of the configuration to the stages that serve under it.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::{Spine, serve::Serving, start::StartError};
+use crate::{
+    audit::{self, Audit},
+    authn::{Authenticator, PeerRule, People, PeopleSettings},
+    backend::{self, Backends},
+    config::{self, Account, Config, ConfigErrors, Peers},
+    credential::{self, Credentials, Keys},
+    gssapi::Door,
+    listener::Listeners,
+    policy::{HostName, Policy, PolicyError},
+    telemetry::{self, Metrics},
+    wsman,
+};
+
+/// What outlives every state of the configuration.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) door: Arc<Door>,
+    pub(super) audit: Arc<Audit>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// The stages under `config`. What `former` remembers of shells and their owners is kept; its connections and tickets are not.
+///
+/// # Errors
+/// When one request could match two routes.
+pub(super) fn spine(config: &Config, shared: &Shared, former: Option<&Spine>) -> Result<Spine, PolicyError> {
+    let settings = config.policy.clone();
+    let policy = match former {
+        Some(former) => former.policy.reloaded(settings)?,
+        None => Policy::new(settings)?,
+    };
+    let limits = wsman::Limits::with_envelope_bytes(config.envelopes.max_bytes);
+    let credentials = Credentials::new(credential_settings(config), Arc::clone(&shared.door));
+    let backends = Backends::new(backend_settings(config, limits), resolver(config), Arc::clone(&shared.door));
+    Ok(Spine {
+        policy,
+        authenticator: Authenticator::new(peer_rules(config)),
+        people: People::new(people(config)),
+        audit: Arc::clone(&shared.audit),
+        credentials: Arc::new(credentials),
+        backends: Arc::new(backends),
+        limits,
+        max_timeout: config.envelopes.max_timeout,
+    })
+}
+
+fn credential_settings(config: &Config) -> credential::Settings {
+    let accounts = config.accounts.iter().filter_map(|(name, account)| match account {
+        Account::Keytab { principal, keytab } => {
+            Some((name.clone(), Keys { principal: principal.clone(), keytab: keytab.clone() }))
+        }
+        // No route can use one in this version: the configuration refuses it.
+        Account::Password { .. } => None,
+    });
+    credential::Settings::new(accounts.collect())
+}
+
+fn backend_settings(config: &Config, envelope: wsman::Limits) -> backend::Settings {
+    let config::BackendLimits { connect, network_delay, connections_per_host, idle } = config.backend;
+    let max_timeout = config.envelopes.max_timeout;
+    backend::Settings {
+        limits: backend::Limits { connect, network_delay, connections_per_host, idle, envelope, max_timeout },
+        generation: GENERATION.fetch_add(1, Ordering::Relaxed),
+    }
+}
+
+/// Names that DNS is not asked for.
+fn resolver(config: &Config) -> Arc<dyn Fn(&HostName) -> Option<IpAddr> + Send + Sync> {
+    let names = config.resolve.clone();
+    Arc::new(move |name| names.lookup(name))
+}
+
+fn peer_rules(config: &Config) -> Vec<PeerRule> {
+    let mut rules = Vec::new();
+    for listener in &config.listeners {
+        let rule = |uid, principal| PeerRule { listener: Arc::clone(&listener.settings.name), uid, principal };
+        match &listener.peers {
+            Peers::Unknown => {}
+            Peers::ByUid(known) => rules.extend(known.iter().map(|(uid, person)| rule(Some(*uid), person.clone()))),
+            Peers::Everybody(person) => rules.push(rule(None, person.clone())),
+        }
+    }
+    rules
+}
+
+fn people(config: &Config) -> PeopleSettings {
+    PeopleSettings {
+        realms: config.realms.clone(),
+        cert_mappings: config.cert_mappings.clone(),
+        groups: config.groups.iter().map(|(name, group)| (name.clone(), group.members.clone())).collect(),
+    }
+}
+
+/// How the record is kept.
+pub(super) fn audit_settings(config: &config::Audit) -> audit::Settings {
+    audit::Settings {
+        directory: config.directory.clone(),
+        max_pending: config.max_pending,
+        sync_deadline: config.sync_deadline,
+    }
+}
+
+/// Whether each account's keytab holds keys of its principal.
+///
+/// # Errors
+/// One line for each that does not, with the file, line and key of the configuration that names it.
+pub(super) fn check_keytabs(config: &Config, door: &Door) -> Result<(), ConfigErrors> {
+    let wrong = config.accounts.values().filter_map(|account| match account {
+        Account::Keytab { principal, keytab } => {
+            let error = door.check_keytab(principal, keytab).err()?;
+            Some(config.wrong_file(keytab, super::refusal::chain(&error)))
+        }
+        Account::Password { .. } => None,
+    });
+    ConfigErrors::of(wrong.collect())
+}
+
+/// Tells apart connections that were made under different states of the configuration.
+static GENERATION: AtomicU64 = AtomicU64::new(1);
