@@ -1,12 +1,12 @@
 //! The envelopes that are measured, shaped as pypsrp's and as large as the budgets say.
 
 /// The size of a usual request and of a usual answer.
-pub const SMALL: usize = 1_200;
+pub(crate) const SMALL: usize = 1_200;
 /// The size of a piece of input or output as large as clients make them.
-pub const LARGE: usize = 150_000;
+pub(crate) const LARGE: usize = 150_000;
 
 /// An envelope of `SMALL` bytes: a command line in `shell`.
-pub fn command(shell: &str) -> Numbered {
+pub(crate) fn command(shell: &str) -> Numbered {
     let wrapped =
         |line: &str| format!("<rsp:CommandLine><rsp:Command>{line}</rsp:Command></rsp:CommandLine>");
     let request = |line: &str| {
@@ -16,7 +16,7 @@ pub fn command(shell: &str) -> Numbered {
 }
 
 /// An envelope of `LARGE` bytes: input for a command in `shell`.
-pub fn send(shell: &str) -> Numbered {
+pub(crate) fn send(shell: &str) -> Numbered {
     let body = |base64: &str| {
         format!(
             r#"<rsp:Send><rsp:Stream Name="stdin" CommandId="{COMMAND}">{base64}</rsp:Stream></rsp:Send>"#
@@ -29,19 +29,19 @@ pub fn send(shell: &str) -> Numbered {
 }
 
 /// Asks for a shell.
-pub fn create_shell() -> Numbered {
+pub(crate) fn create_shell() -> Numbered {
     let body = "<rsp:Shell><rsp:InputStreams>stdin</rsp:InputStreams><rsp:OutputStreams>stdout stderr</rsp:OutputStreams></rsp:Shell>";
     Numbered::new(request("http://schemas.xmlsoap.org/ws/2004/09/transfer/Create", CMD, "", body))
 }
 
 /// Asks for the configuration, which needs no shell.
-pub fn get_config() -> Numbered {
+pub(crate) fn get_config() -> Numbered {
     let resource = "http://schemas.microsoft.com/wbem/wsman/1/config";
     Numbered::new(request("http://schemas.xmlsoap.org/ws/2004/09/transfer/Get", resource, "", ""))
 }
 
 /// An answer of `bytes` bytes: output of a command.
-pub fn output(bytes: usize) -> Numbered {
+pub(crate) fn output(bytes: usize) -> Numbered {
     let answer = |base64: &str| {
         let body = format!(
             r#"<rsp:ReceiveResponse><rsp:Stream Name="stdout" CommandId="{COMMAND}">{base64}</rsp:Stream><rsp:CommandState CommandId="{COMMAND}" State="http://schemas.microsoft.com/wbem/wsman/1/windows/shell/CommandState/Running"/></rsp:ReceiveResponse>"#
@@ -52,7 +52,7 @@ pub fn output(bytes: usize) -> Numbered {
 }
 
 /// The answer that names a new shell.
-pub fn shell_created(shell: &str) -> Numbered {
+pub(crate) fn shell_created(shell: &str) -> Numbered {
     let body = format!(
         r#"<rsp:Shell><rsp:ShellId>{shell}</rsp:ShellId><rsp:State>Connected</rsp:State></rsp:Shell>"#
     );
@@ -60,19 +60,19 @@ pub fn shell_created(shell: &str) -> Numbered {
 }
 
 /// The id of the message in `envelope`: what the first `MessageID` holds.
-pub fn message_id(envelope: &[u8]) -> Option<&[u8]> {
+pub(crate) fn message_id(envelope: &[u8]) -> Option<&[u8]> {
     let at = find(envelope, b"MessageID>")? + b"MessageID>".len();
     envelope.get(at..at + ID.len())
 }
 
 /// Where `wanted` begins in `bytes`.
-pub fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+pub(crate) fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
 /// An envelope whose id can be written anew in place.
 #[derive(Clone)]
-pub struct Numbered {
+pub(crate) struct Numbered {
     bytes: Vec<u8>,
     at: usize,
 }
@@ -85,17 +85,17 @@ impl Numbered {
     }
 
     /// The envelope as it is.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// The envelope with the number `number` in its id.
-    pub fn number(&mut self, number: u64) -> &[u8] {
+    pub(crate) fn number(&mut self, number: u64) -> &[u8] {
         self.id(format!("uuid:00000000-0000-4000-8000-{number:012}").as_bytes())
     }
 
     /// The envelope with `id` in place of its own (of `RelatesTo` in an answer).
-    pub fn id(&mut self, id: &[u8]) -> &[u8] {
+    pub(crate) fn id(&mut self, id: &[u8]) -> &[u8] {
         self.bytes.get_mut(self.at..self.at + id.len()).expect("room for the id").copy_from_slice(id);
         &self.bytes
     }
