@@ -98,11 +98,8 @@ pub(crate) enum GssError {
         attribute: &'static str,
     },
     /// The thread that made the call did not return a result.
-    #[error("the call {call} ended without a result")]
-    Lost {
-        /// What was being done.
-        call: &'static str,
-    },
+    #[error("a call to Kerberos ended without a result")]
+    Lost,
 }
 
 /// The kinds of failure that callers tell apart.
@@ -159,7 +156,7 @@ impl GssError {
             Self::Expired { .. } => Class::Expired,
             Self::NotSealed => Class::NotSealed,
             Self::MissingFlags { .. } => Class::MissingFlags,
-            Self::BadName { .. } | Self::NotAuthenticated { .. } | Self::Lost { .. } => Class::Other,
+            Self::BadName { .. } | Self::NotAuthenticated { .. } | Self::Lost => Class::Other,
         }
     }
 }
