@@ -32,6 +32,8 @@ pub(crate) use queue::Stats;
 pub(crate) use record::{Blame, ConnectionFailure, Ending, Facts, Outcome, RequestId};
 pub(crate) use recorded::{Pending, Recorded, Unrecorded};
 pub(crate) use writer::SyncObserver;
+/// What an intent must be before its request may run, as the route has it.
+pub(crate) use crate::policy::BeforeRun;
 
 use std::{
     io,
@@ -74,16 +76,6 @@ impl Settings {
             sync_deadline: Duration::from_secs(1),
         }
     }
-}
-
-/// What an intent must be before its request may run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) enum BeforeRun {
-    /// On the disk; where that fails the request is refused.
-    #[default]
-    Durable,
-    /// On its way to the disk; where that fails the request runs all the same.
-    BestEffort,
 }
 
 /// Why the record cannot be kept.
