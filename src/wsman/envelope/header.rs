@@ -190,8 +190,8 @@ fn next_item(scanner: &mut Scanner<'_>, item: &'static str) -> Result<Option<Str
     loop {
         match scanner.next_token()? {
             Token::Open(name) if name.is(Ns::Wsman, item) => {
-                let name = scanner.attribute("Name").filter(|n| (1..=1024).contains(&n.len())).ok_or(invalid)?;
-                return Ok(Some(name.to_owned()));
+                let name = scanner.plain_attribute("Name")?.filter(|n| (1..=1024).contains(&n.len()));
+                return Ok(Some(name.ok_or(invalid)?.to_owned()));
             }
             Token::Close => return Ok(None),
             Token::Text(text) if text.chars().all(is_space) => {}

@@ -111,6 +111,10 @@ impl Envelope {
         if operation != Operation::Identify {
             headers.check_required()?;
         }
+        // Whose enumeration it is must be readable here, or another reader could find one that nobody checked.
+        if matches!(operation, Operation::Pull | Operation::Release) && facts.enumeration_context.is_none() {
+            return Err(EnvelopeError::MissingHeader { header: "EnumerationContext" });
+        }
         let shell_id = match (headers.shell_id.clone(), facts.shell_id) {
             (Some(selected), Some(wanted)) if selected != wanted => return Err(EnvelopeError::ShellIdsDisagree),
             (selected, wanted) => selected.or(wanted),
