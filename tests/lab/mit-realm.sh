@@ -10,7 +10,7 @@
 # People, password Passw0rd!: alice, bob, dave, carol (can't be delegated), user001 to userN.
 # Services: svc-gw@ may impersonate anybody towards HTTP/ and WSMAN/ of web01 to web04 and of host001 to hostN.fleet, not towards web05;
 # svc-plain@ may delegate but not without the person's own ticket; HTTP/gw.corp.example is the gateway's own.
-# Keytabs below DIR/kt: svc-gw, svc-plain, gw, web01 to web05, hosts (all of web*), fleet (all of host*).
+# Keytabs below DIR/kt: alice, bob, carol, dave, svc-gw, svc-plain, gw, web01 to web05, hosts (all of web*), fleet (all of host*).
 set -euo pipefail
 
 REALM=CORP.EXAMPLE
@@ -146,6 +146,7 @@ population() {
   echo "addprinc -randkey -requires_preauth +ok_to_auth_as_delegate svc-gw"
   echo "addprinc -randkey -requires_preauth svc-plain"
   echo "addprinc -randkey -requires_preauth HTTP/gw.$DOMAIN"
+  for name in alice bob carol dave; do echo "ktadd -q -norandkey -k $dir/kt/$name.keytab $name"; done
   echo "ktadd -q -k $dir/kt/svc-gw.keytab svc-gw"
   echo "ktadd -q -k $dir/kt/svc-plain.keytab svc-plain"
   echo "ktadd -q -k $dir/kt/gw.keytab HTTP/gw.$DOMAIN"
