@@ -34,7 +34,7 @@ def arguments(words):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--client", choices=CLIENTS, default="pypsrp-cmd")
     parser.add_argument("--url")
-    parser.add_argument("--auth", choices=("certificate", "kerberos", "none"), default="certificate")
+    parser.add_argument("--auth", choices=("certificate", "kerberos", "negotiate", "none"), default="certificate")
     parser.add_argument("--cert")
     parser.add_argument("--key")
     parser.add_argument("--ca")
@@ -169,7 +169,9 @@ def connect(options):
 
 def fault_code(error):
     """WinRM's own number, by the name that the client gives to it."""
-    return getattr(error, "wsman_fault_code", None) or (error.code if type(error).__module__.startswith("pypsrp") and hasattr(error, "code") else None)
+    if type(error).__name__ != "WSManFaultError":
+        return None
+    return error.wsman_fault_code if hasattr(error, "wsman_fault_code") else error.code
 
 
 def once(options):

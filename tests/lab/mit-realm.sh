@@ -25,13 +25,16 @@ need() {
   done
 }
 
+# Whether a process is there and is no zombie, which nobody may collect for a while.
+runs() { grep -qs '^State:.[^Z]' "/proc/$1/status"; }
+
 stop() {
   local file=$1 pid
   [ -f "$file" ] || return 0
   pid=$(cat "$file")
   kill "$pid" 2>/dev/null || return 0
   for _ in $(seq 100); do
-    kill -0 "$pid" 2>/dev/null || return 0
+    runs "$pid" || return 0
     read -rt 0.02 <> <(:) || true
   done
   kill -KILL "$pid" 2>/dev/null || true
