@@ -4,6 +4,7 @@ A host that breaks a rule of HTTP does so in its answers to requests with a body
 where a body is at stake.
 """
 
+import base64
 import socket
 import struct
 
@@ -106,3 +107,10 @@ MODES = sorted([*ELSEWHERE, *DELIVERIES])
 
 def chunk(data):
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+def spoil(token):
+    """A token of the right form whose last bit is another."""
+    plain = bytearray(base64.b64decode(token))
+    plain[-1] ^= 1
+    return base64.b64encode(plain).decode()

@@ -52,7 +52,7 @@ class Connection:
         self.socket, self._host, self._peer, self._tls = accepted, host, peer, tls is not None
         self._tls_context = tls
         self._number = next(_connections)
-        self._session = None
+        self._reader = self._session = None
         self._unauthenticated_bytes = 0
 
     def serve(self):
@@ -70,6 +70,9 @@ class Connection:
             # Also what the client does to end a connection: ssl.SSLError and socket.timeout are OSErrors.
             pass
         finally:
+            # The reader holds the socket open as well.
+            if self._reader:
+                self._reader.close()
             self.socket.close()
 
     # --- what deviations need ---
@@ -189,7 +192,7 @@ class Connection:
             self._host.log.write("refused", connection=self._number, reason=f"{session.host} is not a name of this host")
             return Answer(401, _CHALLENGES)
         if self._host.mode == "wrong-mutual" and reply:
-            reply = reply[:-8] + ("AAAAAAA=" if reply[-8:] != "AAAAAAA=" else "BBBBBBA=")
+            reply = misbehave.spoil(reply)
         proof += [("WWW-Authenticate", f"{scheme} {reply}")] if reply and self._host.mode != "no-mutual" else []
         return None if session.complete else Answer(401, proof)
 
