@@ -10,7 +10,7 @@
 # People, password Passw0rd!: alice, bob, dave, carol (can't be delegated), user001 to userN.
 # Services: svc-gw@ may impersonate anybody towards HTTP/ and WSMAN/ of web01 to web04 and of host001 to hostN.fleet, not towards web05;
 # svc-plain@ may delegate but not without the person's own ticket; HTTP/gw.corp.example is the gateway's own.
-# Keytabs below DIR/kt: svc-gw, svc-plain, gw, web01 to web05, hosts (all of web*), fleet (all of host*).
+# Keytabs below DIR/kt: alice, bob, carol, dave, svc-gw, svc-plain, gw, web01 to web05, hosts (all of web*), fleet (all of host*).
 set -euo pipefail
 
 REALM=CORP.EXAMPLE
@@ -25,13 +25,16 @@ need() {
   done
 }
 
+# Whether a process is there and is no zombie, which nobody may collect for a while.
+runs() { grep -qs '^State:.[^Z]' "/proc/$1/status"; }
+
 stop() {
   local file=$1 pid
   [ -f "$file" ] || return 0
   pid=$(cat "$file")
   kill "$pid" 2>/dev/null || return 0
   for _ in $(seq 100); do
-    kill -0 "$pid" 2>/dev/null || return 0
+    runs "$pid" || return 0
     read -rt 0.02 <> <(:) || true
   done
   kill -KILL "$pid" 2>/dev/null || true
@@ -146,6 +149,7 @@ population() {
   echo "addprinc -randkey -requires_preauth +ok_to_auth_as_delegate svc-gw"
   echo "addprinc -randkey -requires_preauth svc-plain"
   echo "addprinc -randkey -requires_preauth HTTP/gw.$DOMAIN"
+  for name in alice bob carol dave; do echo "ktadd -q -norandkey -k $dir/kt/$name.keytab $name"; done
   echo "ktadd -q -k $dir/kt/svc-gw.keytab svc-gw"
   echo "ktadd -q -k $dir/kt/svc-plain.keytab svc-plain"
   echo "ktadd -q -k $dir/kt/gw.keytab HTTP/gw.$DOMAIN"
