@@ -1,5 +1,6 @@
 //! Why there is no credential, in the operator's words.
 
+use super::Keys;
 use crate::{
     gssapi::{Class, GssError},
     policy::AccountName,
@@ -40,7 +41,9 @@ pub(crate) enum CredentialError {
         source: Arc<GssError>,
     },
     /// The KDC has no such service.
-    #[error("the realm has no service `{spn}`; register it on the host's account (`setspn -S {spn} COMPUTER`)")]
+    #[error(
+        "the realm has no service `{spn}`; register it on the host's account (`setspn -S {spn} COMPUTER`)"
+    )]
     UnknownService {
         /// The service.
         spn: String,
@@ -135,32 +138,62 @@ impl CredentialError {
         matches!(self, Self::Refused { source, .. } if source.classify() == Class::Expired)
     }
 
-    /// What an error means wherever it comes from; none where that depends on the question.
-    pub(super) fn of_any_question(wanted: &str, error: GssError) -> Result<Self, GssError> {
-        match error.classify() {
-            Class::KdcUnreachable | Class::TimedOut | Class::BreakerOpen | Class::Overloaded => {
-                Ok(Self::KdcUnavailable { wanted: wanted.to_owned(), source: Some(Arc::new(error)) })
+    /// What `error` means as the answer to `question`. Whatever has no meaning of its own is a refusal.
+    pub(super) fn of(question: Question<'_>, error: GssError) -> Self {
+        let class = error.classify();
+        let found =
+            if let GssError::OtherIdentity { found, .. } = &error { found.clone() } else { String::new() };
+        let source = Arc::new(error);
+        let wanted = question.principal().to_owned();
+        match (class, question) {
+            (Class::KdcUnreachable | Class::TimedOut | Class::BreakerOpen | Class::Overloaded, _) => {
+                Self::KdcUnavailable { wanted, source: Some(source) }
             }
-            Class::OtherIdentity => {
-                let found = match &error {
-                    GssError::OtherIdentity { found, .. } => found.clone(),
-                    _ => String::new(),
-                };
-                Ok(Self::OtherIdentity { wanted: wanted.to_owned(), found, source: Some(Arc::new(error)) })
+            (Class::OtherIdentity, _) => Self::OtherIdentity { wanted, found, source: Some(source) },
+            (_, Question::Logon { account, keys }) => Self::OwnAccount {
+                account: account.clone(),
+                principal: wanted,
+                keytab: keys.keytab.display().to_string(),
+                source,
+            },
+            (Class::UnknownPrincipal, _) => Self::UnknownPerson { principal: wanted, source },
+            (Class::UnknownService, Question::Ticket { spn, .. }) => {
+                Self::UnknownService { spn: spn.to_owned(), source }
             }
-            Class::UnknownPrincipal
-            | Class::UnknownService
-            | Class::NotDelegable
-            | Class::Skew
-            | Class::Expired
-            | Class::Replay
-            | Class::OutOfSequence
-            | Class::BadBindings
-            | Class::NoKey
-            | Class::WrongPassword
-            | Class::NotSealed
-            | Class::MissingFlags
-            | Class::Other => Err(error),
+            (Class::NotDelegable, Question::Person { account, .. } | Question::Ticket { account, .. }) => {
+                let target = question.target();
+                Self::NotDelegable { principal: wanted, account: account.clone(), target, source }
+            }
+            (_, Question::Person { .. } | Question::Ticket { .. }) => {
+                Self::Refused { principal: wanted, target: question.target(), source }
+            }
+        }
+    }
+}
+
+/// What a KDC is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Question<'a> {
+    /// The gateway's own account.
+    Logon { account: &'a AccountName, keys: &'a Keys },
+    /// A person, by `S4U2Self`.
+    Person { account: &'a AccountName, principal: &'a str },
+    /// A service, by `S4U2Proxy` or as the account itself.
+    Ticket { account: &'a AccountName, principal: &'a str, spn: &'a str },
+}
+
+impl<'a> Question<'a> {
+    fn principal(self) -> &'a str {
+        match self {
+            Self::Logon { keys, .. } => &keys.principal,
+            Self::Person { principal, .. } | Self::Ticket { principal, .. } => principal,
+        }
+    }
+
+    fn target(self) -> String {
+        match self {
+            Self::Logon { account, .. } | Self::Person { account, .. } => format!("{account} itself"),
+            Self::Ticket { spn, .. } => spn.to_owned(),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! A credential at hand, and the service tickets that were put into it.
 
 use super::{
-    error::CredentialError,
+    error::{CredentialError, Question},
     flights::{Counts, Flights, Made, Terms},
 };
 use crate::{
-    gssapi::{Class, Credential, Door, GssError},
+    gssapi::{Credential, Door},
     policy::{AccountName, Spn},
 };
 use std::{
@@ -87,36 +87,27 @@ impl Held {
     }
 
     /// Makes sure that there is a ticket for `spn`; `asked` counts the questions to the KDC.
-    pub(super) async fn ticket(self: &Arc<Self>, door: &Arc<Door>, spn: &Spn, asked: &Arc<AtomicU64>) -> Made<()> {
+    pub(super) async fn ticket(
+        self: &Arc<Self>,
+        door: &Arc<Door>,
+        spn: &Spn,
+        asked: &Arc<AtomicU64>,
+    ) -> Made<()> {
         let make = || {
-            let (held, door, spn, asked) = (Arc::clone(self), Arc::clone(door), spn.to_string(), Arc::clone(asked));
+            let (held, door, spn, asked) =
+                (Arc::clone(self), Arc::clone(door), spn.to_string(), Arc::clone(asked));
             async move {
                 asked.fetch_add(1, Ordering::Relaxed);
                 match door.prefetch(&held.credential, &spn).await {
                     Ok(()) => Ok(((), held.until)),
-                    Err(error) => Err(held.no_ticket(spn, error)),
+                    Err(error) => {
+                        let (account, principal) = (&held.account, held.credential.name());
+                        Err(CredentialError::of(Question::Ticket { account, principal, spn: &spn }, error))
+                    }
                 }
             }
         };
         self.tickets.get(spn, make).await
-    }
-
-    fn no_ticket(&self, spn: String, error: GssError) -> CredentialError {
-        let principal = self.credential.name().to_owned();
-        let error = match CredentialError::of_any_question(&principal, error) {
-            Ok(meant) => return meant,
-            Err(error) => error,
-        };
-        let class = error.classify();
-        let source = Arc::new(error);
-        match class {
-            Class::UnknownPrincipal => CredentialError::UnknownPerson { principal, source },
-            Class::UnknownService => CredentialError::UnknownService { spn, source },
-            Class::NotDelegable => {
-                CredentialError::NotDelegable { principal, account: self.account.clone(), target: spn, source }
-            }
-            _ => CredentialError::Refused { principal, target: spn, source },
-        }
     }
 }
 
