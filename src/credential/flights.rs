@@ -165,6 +165,12 @@ where
         self.lock().by_key.get(key).and_then(Slot::value).cloned()
     }
 
+    /// How many places the order of age takes.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.lock().order.len()
+    }
+
     fn find(self: &Arc<Self>, key: &K) -> Found<K, V> {
         let mut slots = self.lock();
         match slots.by_key.get(key).map(|slot| &slot.state) {

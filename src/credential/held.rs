@@ -112,7 +112,7 @@ impl Held {
 }
 
 /// Compares the name of a credential with the one it was asked for, byte for byte.
-fn same_name(wanted: &str, found: &str) -> Made<()> {
+pub(super) fn same_name(wanted: &str, found: &str) -> Made<()> {
     if !found.is_empty() && found == wanted {
         return Ok(());
     }
