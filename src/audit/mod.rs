@@ -45,7 +45,6 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::policy::BeforeRun;
 use clock::rfc3339;
 use line::line;
 use queue::{Claim, Item, NotTaken, Queue};

@@ -15,7 +15,7 @@ use crate::{
     backend::{self, Backends},
     config::{self, Account, Config, ConfigErrors, Peers},
     credential::{self, Credentials, Keys},
-    gssapi::Door,
+    gssapi::{self, Door},
     listener::Listeners,
     policy::{HostName, Policy, PolicyError},
     telemetry::{self, Metrics},
@@ -115,10 +115,10 @@ pub(super) fn audit_settings(config: &config::Audit) -> audit::Settings {
 ///
 /// # Errors
 /// One line for each that does not, with the file, line and key of the configuration that names it.
-pub(super) fn check_keytabs(config: &Config, door: &Door) -> Result<(), ConfigErrors> {
+pub(super) fn check_keytabs(config: &Config) -> Result<(), ConfigErrors> {
     let wrong = config.accounts.values().filter_map(|account| match account {
         Account::Keytab { principal, keytab } => {
-            let error = door.check_keytab(principal, keytab).err()?;
+            let error = gssapi::check_keytab(keytab, Some(principal)).err()?;
             Some(config.wrong_file(keytab, super::refusal::chain(&error)))
         }
         Account::Password { .. } => None,

@@ -115,7 +115,7 @@ impl Chores {
     fn read(&self) -> Result<String, String> {
         let config = Config::load(&self.path).map_err(|error| error.to_string())?;
         config.check_files().map_err(|error| error.to_string())?;
-        assembly::check_keytabs(&config, &self.shared.door).map_err(|error| chain(&error))?;
+        assembly::check_keytabs(&config).map_err(|error| chain(&error))?;
         if Fixed::of(&config) != self.fixed {
             return Err("`listeners`, `audit`, `admin` and `kerberos` only change with a restart".to_owned());
         }

@@ -106,7 +106,7 @@ impl Gateway {
             breaker_failures: config.kerberos.breaker_failures,
             breaker_pause: config.kerberos.breaker_pause,
         }));
-        assembly::check_keytabs(&config, &door)?;
+        assembly::check_keytabs(&config)?;
         let bound = bind(&config)?;
         let audit = Arc::new(Audit::open(&assembly::audit_settings(&config.audit))?);
         let metrics = Arc::new(Metrics::new(&assembly::labels(&config)));

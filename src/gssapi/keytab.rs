@@ -11,7 +11,7 @@ const MAX_BYTES: u64 = 16 << 20;
 ///
 /// # Errors
 /// [`GssError::KeytabUnreadable`] or [`GssError::NotInKeytab`].
-pub(super) fn check(path: &Path, principal: Option<&str>) -> Result<(), GssError> {
+pub(crate) fn check(path: &Path, principal: Option<&str>) -> Result<(), GssError> {
     let unreadable = |cause: String| GssError::KeytabUnreadable { path: path.to_owned(), cause };
     let length = fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
     if length > MAX_BYTES {

@@ -46,6 +46,7 @@ pub(crate) use context::SecurityContext;
 pub(crate) use credential::Credential;
 pub(crate) use door::{Door, DoorSettings};
 pub(crate) use error::{Class, GssError};
+pub(crate) use keytab::check as check_keytab;
 pub(crate) use initiator::{Initiated, Initiator, Mechanism};
 pub(crate) use seal::Sealed;
 pub(crate) use stats::{Call, CallStats, DoorStats, LATENCY_BUCKETS_MICROS};

@@ -59,6 +59,11 @@ impl Bound {
         self.tls.as_ref()
     }
 
+    /// What the operator should know although everything loads: expired files, readable keys.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.tls.as_ref().map(|tls| tls.current().warnings().to_vec()).unwrap_or_default()
+    }
+
     /// The address that was taken, with the port that the system chose where the settings say 0.
     pub(crate) fn address(&self) -> ListenAddress {
         match &self.socket {
