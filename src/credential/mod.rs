@@ -147,6 +147,14 @@ impl Credentials {
         self.supply(permit.credential(), permit.principal(), permit.spn()).await
     }
 
+    /// As whom `permit` is to run on the host, before anybody is asked for a ticket; the credential's own name must turn out the same.
+    pub(crate) fn identity_of(&self, permit: &OperationPermit) -> String {
+        match permit.credential() {
+            CredentialChoice::S4u { .. } => permit.principal().to_string(),
+            CredentialChoice::Account { account } => self.0.name_of(account).unwrap_or_default().to_owned(),
+        }
+    }
+
     async fn supply(
         &self,
         choice: &CredentialChoice,

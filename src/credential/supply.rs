@@ -109,6 +109,11 @@ impl Supply {
         Ok(())
     }
 
+    /// The principal of `account`, as the configuration writes it.
+    pub(super) fn name_of(&self, account: &AccountName) -> Option<&str> {
+        self.settings.accounts.get(account).map(|keys| keys.principal.as_str())
+    }
+
     pub(super) fn forget(&self, principal: &Principal) {
         self.people.forget(|whom, _| whom.principal == *principal);
     }
