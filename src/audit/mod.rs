@@ -27,13 +27,13 @@ mod recorded;
 mod sink;
 mod writer;
 
+/// What an intent must be before its request may run, as the route has it.
+pub(crate) use crate::policy::BeforeRun;
 pub(crate) use clock::{Clock, SystemClock};
 pub(crate) use queue::Stats;
 pub(crate) use record::{Blame, ConnectionFailure, Ending, Facts, Outcome, RequestId};
 pub(crate) use recorded::{Pending, Recorded, Unrecorded};
 pub(crate) use writer::SyncObserver;
-/// What an intent must be before its request may run, as the route has it.
-pub(crate) use crate::policy::BeforeRun;
 
 use std::{
     io,

@@ -5,13 +5,13 @@
 
 use std::fmt::Write as _;
 
+use super::{IssuerDigests, SubjectNames};
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use sha1::Digest as _;
 use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth,
     RevocationOptionsBuilder, UnknownStatusPolicy, anchor_from_trusted_cert,
 };
-use super::{IssuerDigests, SubjectNames};
 use x509_parser::{
     extensions::{GeneralName, ParsedExtension},
     prelude::{FromDer, X509Certificate},
@@ -191,7 +191,9 @@ fn names(certificate: &X509Certificate<'_>) -> Result<SubjectNames, CertificateE
         });
     for name in alternative.flat_map(|names| &names.general_names) {
         match name {
-            GeneralName::OtherName(oid, value) if oid.to_id_string() == UPN_OID => found.upns.push(upn(value)?),
+            GeneralName::OtherName(oid, value) if oid.to_id_string() == UPN_OID => {
+                found.upns.push(upn(value)?)
+            }
             GeneralName::DNSName(name) => found.dns.push(clean(name)?),
             _ => {}
         }

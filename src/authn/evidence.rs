@@ -1,10 +1,6 @@
 //! What a method proved, before anybody asks whom it names.
 
-use std::{
-    fmt::Write as _,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use rustls::pki_types::UnixTime;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -218,7 +214,10 @@ impl Authenticator {
                     return None;
                 }
                 let rule = rules.into_iter().find(|rule| rule.uid.is_none())?;
-                Some(Evidence::Peer { principal: rule.principal.clone(), process: "loopback process".to_owned() })
+                Some(Evidence::Peer {
+                    principal: rule.principal.clone(),
+                    process: "loopback process".to_owned(),
+                })
             }
         }
     }
@@ -240,7 +239,8 @@ impl ConnectionProof {
         }
         self.certificate = None;
         let material = Trust { anchors: trust.client_anchors(), crls: trust.client_crls() };
-        let certificate = Arc::new(VerifiedCertificate::verify(&tls.client_chain, material, UnixTime::now())?);
+        let certificate =
+            Arc::new(VerifiedCertificate::verify(&tls.client_chain, material, UnixTime::now())?);
         self.certificate = Some(Checked {
             certificate: Arc::clone(&certificate),
             generation: trust.generation(),

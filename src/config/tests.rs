@@ -13,9 +13,9 @@ use secrecy::ExposeSecret as _;
 
 use super::{
     file::{
-        AccountFile, AdminFile, AuditFile, BackendFile, CertMappingFile, ClientAuthFile, ClientCertificatesFile,
-        ClientFile, GroupFile, KerberosFile, LimitsFile, ListenerFile, MatchFile, ROOT_KEYS, RealmFile, RouteFile,
-        RuleFile, ServiceAuthFile, ServiceFile, WhenFile, WhoFile,
+        AccountFile, AdminFile, AuditFile, BackendFile, CertMappingFile, ClientAuthFile,
+        ClientCertificatesFile, ClientFile, GroupFile, KerberosFile, LimitsFile, ListenerFile, MatchFile,
+        ROOT_KEYS, RealmFile, RouteFile, RuleFile, ServiceAuthFile, ServiceFile, WhenFile, WhoFile,
     },
     *,
 };
@@ -111,7 +111,10 @@ fn refused(from: &str, to: &str, on: &str, key: &str) -> String {
     let found = errors.iter().find(|error| error.key() == key);
     let shown = found.unwrap_or_else(|| panic!("nothing about {key}: {errors}")).to_string();
     let line = text.lines().position(|line| line.contains(on)).unwrap() + 1;
-    assert!(shown.starts_with(&format!("{}:{line}:", files.path().display())), "{shown} is not at line {line}");
+    assert!(
+        shown.starts_with(&format!("{}:{line}:", files.path().display())),
+        "{shown} is not at line {line}"
+    );
     assert!(!shown.contains('\n') && !errors.to_string().contains("there is no route, so"), "{errors}");
     shown
 }
@@ -139,29 +142,58 @@ fn a_right_configuration_becomes_finished_values() {
 /// What the seed document refuses, in its words.
 #[test]
 fn what_the_seed_document_refuses_is_refused_in_its_words() {
-    let names_host = "backend:\n      url: \"http://{host}:5985/wsman\"\n      auth: kerberos\n      credential: s4u";
+    let names_host =
+        "backend:\n      url: \"http://{host}:5985/wsman\"\n      auth: kerberos\n      credential: s4u";
     let trusting = "backend:\n      url: \"http://web01.corp.example:5985/wsman\"\n      auth: basic\n      credential: s4u";
     for (from, to, on, key, text) in [
-        ("basic: true }\nclient", "digest: false }\nclient", "digest: false", "service.auth.digest", "Digest is not supported by the WinRM service"),
-        ("[certificate, peer]", "[certificate, digest]", "accept:", "routes[0].accept[1]", "Digest is not supported by the WinRM service"),
-        ("auth: kerberos\n      credential: s4u", "auth: negotiate", "backend:", "routes[0].backend.credential", "Negotiate, Digest and Basic need explicit credentials"),
-        ("keytab: /etc/gw/svc-gw.keytab }", "keytab: /etc/gw/svc-gw.keytab }\n  lab: { username: Administrator, password: \"${file:/run/lab}\" }", "lab:", "accounts.lab.username", "a local account should be prefixed with the computer name"),
+        (
+            "basic: true }\nclient",
+            "digest: false }\nclient",
+            "digest: false",
+            "service.auth.digest",
+            "Digest is not supported by the WinRM service",
+        ),
+        (
+            "[certificate, peer]",
+            "[certificate, digest]",
+            "accept:",
+            "routes[0].accept[1]",
+            "Digest is not supported by the WinRM service",
+        ),
+        (
+            "auth: kerberos\n      credential: s4u",
+            "auth: negotiate",
+            "backend:",
+            "routes[0].backend.credential",
+            "Negotiate, Digest and Basic need explicit credentials",
+        ),
+        (
+            "keytab: /etc/gw/svc-gw.keytab }",
+            "keytab: /etc/gw/svc-gw.keytab }\n  lab: { username: Administrator, password: \"${file:/run/lab}\" }",
+            "lab:",
+            "accounts.lab.username",
+            "a local account should be prefixed with the computer name",
+        ),
     ] {
         let shown = refused(from, to, on, key);
         assert!(shown.contains(text), "{shown}");
     }
-    let fixed = changed("path: \"/hosts/{host}/wsman\"", "path: /wsman").replace("    hosts: [\"*.web.corp.example\"]\n", "");
+    let fixed = changed("path: \"/hosts/{host}/wsman\"", "path: /wsman")
+        .replace("    hosts: [\"*.web.corp.example\"]\n", "");
     let all = |text: &str| load(text).unwrap_err().to_string();
     let address = fixed.replace("http://{host}:5985", "http://10.0.0.1:5985");
-    assert!(all(&address).contains("if you use Kerberos as the authentication method, you cannot use an IP address"));
+    assert!(
+        all(&address)
+            .contains("if you use Kerberos as the authentication method, you cannot use an IP address")
+    );
     let with_name = address.replace("auth: kerberos", "auth: kerberos\n      spn: HTTP/web01.corp.example");
     assert!(load(&with_name).is_ok(), "a name that the operator writes will do");
     let shown = all(&fixed.replace(names_host, trusting));
     assert!(shown.contains("the host must be in the list of trusted hosts"), "{shown}");
     assert!(shown.contains("set `client.allow_unencrypted: true`"), "{shown}");
-    let trusted = fixed.replace(names_host, trusting).replace(
-        "client:\n", "client:\n  trusted_hosts: \"*.corp.example\"\n",
-    );
+    let trusted = fixed
+        .replace(names_host, trusting)
+        .replace("client:\n", "client:\n  trusted_hosts: \"*.corp.example\"\n");
     assert!(!all(&trusted.replace("*.corp", "*corp")).contains("trusted hosts"));
     let allowed = trusted.replace("client:\n", "client:\n  allow_unencrypted: true\n");
     let shown = all(&allowed.replace("*.corp", "*corp"));
@@ -177,83 +209,365 @@ fn every_refusal_names_its_line_its_key_and_what_to_do() {
         ("name: pod", "name: fleet # again", "# again", "listeners[1].name", "rename one"),
         ("\"[::]:5986\"", "fleet:5986", "fleet:5986", "listeners[0].address", "write IP:PORT"),
         ("unix:/run", "unix:run", "unix:run", "listeners[1].address", "absolute path"),
-        ("    private_key: /etc/gw/tls.key\n", "", "name: fleet", "listeners[0].private_key", "add it, a PEM file"),
+        (
+            "    private_key: /etc/gw/tls.key\n",
+            "",
+            "name: fleet",
+            "listeners[0].private_key",
+            "add it, a PEM file",
+        ),
         ("/etc/gw/tls.crt", "tls.crt", "tls.crt", "listeners[0].certificate", "write it from `/` on"),
-        (", trust_anchors: /etc/gw/ca.pem", "", "client_certificates", "listeners[0].client_certificates.trust_anchors", "add `trust_anchors`"),
-        ("transport: http\n    peers: { 1000: ansible@CORP.EXAMPLE }", "transport: http\n    trust_loopback_as: ansible@CORP.EXAMPLE", "trust_loopback_as", "listeners[1].trust_loopback_as", "write `peers:"),
+        (
+            ", trust_anchors: /etc/gw/ca.pem",
+            "",
+            "client_certificates",
+            "listeners[0].client_certificates.trust_anchors",
+            "add `trust_anchors`",
+        ),
+        (
+            "transport: http\n    peers: { 1000: ansible@CORP.EXAMPLE }",
+            "transport: http\n    trust_loopback_as: ansible@CORP.EXAMPLE",
+            "trust_loopback_as",
+            "listeners[1].trust_loopback_as",
+            "write `peers:",
+        ),
         ("peers: { 1000:", "peers: { alice:", "alice:", "listeners[1].peers.alice", "numeric uid"),
-        ("peers: { 1000: ansible@", "peers: { 1000: a/b@", "a/b@", "listeners[1].peers.1000", "write user@REALM"),
-        ("transport: http\n", "transport: ftp\n", "transport: ftp", "listeners[1].transport", "write one of https, http"),
-        ("name: fleet\n", "name: fleet\n    min_tls_version: \"1.1\"\n", "min_tls_version", "listeners[0].min_tls_version", "write one of 1.2, 1.3"),
-        ("name: fleet\n", "name: fleet\n    names: [\"*.x\"]\n", "names:", "listeners[0].names[0]", "host name"),
+        (
+            "peers: { 1000: ansible@",
+            "peers: { 1000: a/b@",
+            "a/b@",
+            "listeners[1].peers.1000",
+            "write user@REALM",
+        ),
+        (
+            "transport: http\n",
+            "transport: ftp\n",
+            "transport: ftp",
+            "listeners[1].transport",
+            "write one of https, http",
+        ),
+        (
+            "name: fleet\n",
+            "name: fleet\n    min_tls_version: \"1.1\"\n",
+            "min_tls_version",
+            "listeners[0].min_tls_version",
+            "write one of 1.2, 1.3",
+        ),
+        (
+            "name: fleet\n",
+            "name: fleet\n    names: [\"*.x\"]\n",
+            "names:",
+            "listeners[0].names[0]",
+            "host name",
+        ),
         // What the service and the client may do.
-        ("basic: true }\nclient", "credssp: true }\nclient", "credssp", "service.auth.credssp", "set it to false"),
+        (
+            "basic: true }\nclient",
+            "credssp: true }\nclient",
+            "credssp",
+            "service.auth.credssp",
+            "set it to false",
+        ),
         ("digest: true }", "credssp: true }", "credssp", "client.auth.credssp", "set it to false"),
-        ("service:\n", "service:\n  allow_unencrypted: true\n", "allow_unencrypted", "service.allow_unencrypted", "set it to false"),
-        ("service:\n", "service:\n  remote_access_groups: [Nobody]\n", "remote_access_groups", "service.remote_access_groups[0]", "add it under `groups`"),
-        ("service:\n", "service:\n  deny: { principals: [\"*@OTHER.EXAMPLE\"] }\n", "deny:", "service.deny.principals[0]", "add it under `realms`"),
-        ("service:\n", "service:\n  s4u_allow: [nobody]\n", "s4u_allow", "service.s4u_allow[0]", "write user@REALM"),
-        ("client:\n", "client:\n  trusted_hosts: \"a*b\"\n", "trusted_hosts", "client.trusted_hosts", "first or the last"),
+        (
+            "service:\n",
+            "service:\n  allow_unencrypted: true\n",
+            "allow_unencrypted",
+            "service.allow_unencrypted",
+            "set it to false",
+        ),
+        (
+            "service:\n",
+            "service:\n  remote_access_groups: [Nobody]\n",
+            "remote_access_groups",
+            "service.remote_access_groups[0]",
+            "add it under `groups`",
+        ),
+        (
+            "service:\n",
+            "service:\n  deny: { principals: [\"*@OTHER.EXAMPLE\"] }\n",
+            "deny:",
+            "service.deny.principals[0]",
+            "add it under `realms`",
+        ),
+        (
+            "service:\n",
+            "service:\n  s4u_allow: [nobody]\n",
+            "s4u_allow",
+            "service.s4u_allow[0]",
+            "write user@REALM",
+        ),
+        (
+            "client:\n",
+            "client:\n  trusted_hosts: \"a*b\"\n",
+            "trusted_hosts",
+            "client.trusted_hosts",
+            "first or the last",
+        ),
         // Who there is.
-        ("CORP.EXAMPLE: { netbios: CORP }", "CORP.EXAMPLE: { netbios: CORP }, corp.example: {}", "corp.example:", "realms.corp.example", "keep one"),
-        ("netbios: CORP", "netbios: \"CORP DOMAIN\"", "CORP DOMAIN", "realms.CORP.EXAMPLE.netbios", "write it as in CORP\\user"),
+        (
+            "CORP.EXAMPLE: { netbios: CORP }",
+            "CORP.EXAMPLE: { netbios: CORP }, corp.example: {}",
+            "corp.example:",
+            "realms.corp.example",
+            "keep one",
+        ),
+        (
+            "netbios: CORP",
+            "netbios: \"CORP DOMAIN\"",
+            "CORP DOMAIN",
+            "realms.CORP.EXAMPLE.netbios",
+            "write it as in CORP\\user",
+        ),
         ("svc-gw@CORP", "svc-gw@OTHER", "svc-gw@OTHER", "accounts.delegation.principal", "write name@REALM"),
         (", keytab: /etc/gw/svc-gw.keytab", "", "delegation:", "accounts.delegation", "write one pair"),
         ("{ members: [carla@CORP.EXAMPLE] }", "{}", "Auditors:", "groups.Auditors", "nobody could be in it"),
-        ("{ members: [carla@CORP.EXAMPLE] }", "{ sid: S-1-x }", "Auditors:", "groups.Auditors.sid", "write it like S-1-5-21"),
+        (
+            "{ members: [carla@CORP.EXAMPLE] }",
+            "{ sid: S-1-x }",
+            "Auditors:",
+            "groups.Auditors.sid",
+            "write it like S-1-5-21",
+        ),
         ("carla@CORP.EXAMPLE", "carla", "Auditors:", "groups.Auditors.members[0]", "write user@REALM"),
         ("3f8a1c5b", "zz8a1c5b", "issuer", "cert_mappings[0].issuer", "hexadecimal digits"),
-        ("subject: \"*@corp.example\"", "subject: \"a*b\"", "subject", "cert_mappings[0].subject", "at most one `*`"),
-        ("subject: \"*@corp.example\"", "subject: \"*\"\n    uri: \"*x\"", "uri:", "cert_mappings[0].uri", "`*`, last"),
-        ("\"{upn_user}@CORP.EXAMPLE\"", "\"{cn}@CORP.EXAMPLE\"", "{cn}", "cert_mappings[0].principal", "no other braces"),
-        ("\"{upn_user}@CORP.EXAMPLE\"", "\"{upn_user}@OTHER.EXAMPLE\"", "OTHER", "cert_mappings[0].principal", "write {upn_user}@REALM"),
+        (
+            "subject: \"*@corp.example\"",
+            "subject: \"a*b\"",
+            "subject",
+            "cert_mappings[0].subject",
+            "at most one `*`",
+        ),
+        (
+            "subject: \"*@corp.example\"",
+            "subject: \"*\"\n    uri: \"*x\"",
+            "uri:",
+            "cert_mappings[0].uri",
+            "`*`, last",
+        ),
+        (
+            "\"{upn_user}@CORP.EXAMPLE\"",
+            "\"{cn}@CORP.EXAMPLE\"",
+            "{cn}",
+            "cert_mappings[0].principal",
+            "no other braces",
+        ),
+        (
+            "\"{upn_user}@CORP.EXAMPLE\"",
+            "\"{upn_user}@OTHER.EXAMPLE\"",
+            "OTHER",
+            "cert_mappings[0].principal",
+            "write {upn_user}@REALM",
+        ),
         // Routes.
         ("name: web", "name: \"\"", "name: \"\"", "routes[0].name", "metric label"),
-        ("match: { path: \"/hosts/{host}/wsman\" }", "match: { path: \"/hosts/{host}/wsman\", listener: other }", "listener: other", "routes[0].match.listener", "add it under `listeners`"),
+        (
+            "match: { path: \"/hosts/{host}/wsman\" }",
+            "match: { path: \"/hosts/{host}/wsman\", listener: other }",
+            "listener: other",
+            "routes[0].match.listener",
+            "add it under `listeners`",
+        ),
         ("hosts: [\"*.web.corp.example\"]", "hosts: []", "hosts: []", "routes[0].hosts", "name some"),
-        ("hosts: [\"*.web.corp.example\"]", "hosts: [\"web*\"]", "hosts:", "routes[0].hosts[0]", "whole first label"),
+        (
+            "hosts: [\"*.web.corp.example\"]",
+            "hosts: [\"web*\"]",
+            "hosts:",
+            "routes[0].hosts[0]",
+            "whole first label",
+        ),
         ("    hosts: [\"*.web.corp.example\"]\n", "", "name: web", "routes[0].hosts", "add `hosts`"),
-        ("accept: [certificate, peer]", "networks: []\n    accept: [certificate, peer]", "networks", "routes[0].networks", "name networks"),
-        ("accept: [certificate, peer]", "networks: [10/8]\n    accept: [certificate, peer]", "networks", "routes[0].networks[0]", "write it like 10.20.0.0/16"),
+        (
+            "accept: [certificate, peer]",
+            "networks: []\n    accept: [certificate, peer]",
+            "networks",
+            "routes[0].networks",
+            "name networks",
+        ),
+        (
+            "accept: [certificate, peer]",
+            "networks: [10/8]\n    accept: [certificate, peer]",
+            "networks",
+            "routes[0].networks[0]",
+            "write it like 10.20.0.0/16",
+        ),
         ("[certificate, peer]", "[]", "accept", "routes[0].accept", "name methods"),
-        ("[certificate, peer]", "[certificate, ntlm]", "accept", "routes[0].accept[1]", "there are certificate"),
-        ("[certificate, peer]", "[certificate, basic]", "accept", "routes[0].accept[1]", "accept certificate or peer"),
-        ("certificate: true, basic", "certificate: false, basic", "accept:", "routes[0].accept[0]", "set `service.auth.certificate: true`"),
-        ("    peers: { 1000: ansible@CORP.EXAMPLE }\n", "", "accept:", "routes[0].accept[1]", "give it a Unix socket with `peers`"),
-        ("mode: required, trust_anchors: /etc/gw/ca.pem", "mode: \"off\"", "accept:", "routes[0].accept[0]", "`client_certificates.mode`"),
-        ("http://{host}:5985/wsman", "ftp://{host}/wsman", "ftp", "routes[0].backend.url", "begins with http"),
+        (
+            "[certificate, peer]",
+            "[certificate, ntlm]",
+            "accept",
+            "routes[0].accept[1]",
+            "there are certificate",
+        ),
+        (
+            "[certificate, peer]",
+            "[certificate, basic]",
+            "accept",
+            "routes[0].accept[1]",
+            "accept certificate or peer",
+        ),
+        (
+            "certificate: true, basic",
+            "certificate: false, basic",
+            "accept:",
+            "routes[0].accept[0]",
+            "set `service.auth.certificate: true`",
+        ),
+        (
+            "    peers: { 1000: ansible@CORP.EXAMPLE }\n",
+            "",
+            "accept:",
+            "routes[0].accept[1]",
+            "give it a Unix socket with `peers`",
+        ),
+        (
+            "mode: required, trust_anchors: /etc/gw/ca.pem",
+            "mode: \"off\"",
+            "accept:",
+            "routes[0].accept[0]",
+            "`client_certificates.mode`",
+        ),
+        (
+            "http://{host}:5985/wsman",
+            "ftp://{host}/wsman",
+            "ftp",
+            "routes[0].backend.url",
+            "begins with http",
+        ),
         ("http://{host}:5985/wsman", "http://x{host}/wsman", "x{host}", "routes[0].backend.url", "labels"),
         ("auth: kerberos", "auth: ntlm", "auth: ntlm", "routes[0].backend.auth", "write one of"),
-        ("auth: kerberos", "auth: certificate", "auth: certificate", "routes[0].backend.auth", "use kerberos or negotiate"),
-        ("digest: true }", "kerberos: false }", "auth: kerberos", "routes[0].backend.auth", "set `client.auth.kerberos: true`"),
+        (
+            "auth: kerberos",
+            "auth: certificate",
+            "auth: certificate",
+            "routes[0].backend.auth",
+            "use kerberos or negotiate",
+        ),
+        (
+            "digest: true }",
+            "kerberos: false }",
+            "auth: kerberos",
+            "routes[0].backend.auth",
+            "set `client.auth.kerberos: true`",
+        ),
         ("credential: s4u", "credential: ticket", "credential", "routes[0].backend.credential", "write s4u"),
-        ("credential: s4u", "credential: { account: other }", "credential", "routes[0].backend.credential", "add it under `accounts`"),
-        ("credential: s4u", "credential: { certificate: s4u }", "credential", "routes[0].backend.credential", "add `peer`"),
+        (
+            "credential: s4u",
+            "credential: { account: other }",
+            "credential",
+            "routes[0].backend.credential",
+            "add it under `accounts`",
+        ),
+        (
+            "credential: s4u",
+            "credential: { certificate: s4u }",
+            "credential",
+            "routes[0].backend.credential",
+            "add `peer`",
+        ),
         ("credential: s4u", "credential: [s4u]", "credential", "routes[0].backend.credential", "write s4u"),
-        ("      credential: s4u\n", "", "backend:", "routes[0].backend.credential", "never goes as itself by default"),
-        ("auth: kerberos", "auth: kerberos\n      spn: cifs/{host}", "spn", "routes[0].backend.spn", "service principal name"),
-        ("auth: kerberos", "auth: kerberos\n      spn: HTTP/web01", "spn", "routes[0].backend.spn", "use {host} in the name"),
-        ("auth: kerberos", "auth: kerberos\n      ca_file: /etc/gw/h.pem", "ca_file", "routes[0].backend.ca_file", "use https"),
-        ("who: { groups: [Auditors] }", "who: {}", "who: {}", "routes[0].rules[0].who", "write `principals` or `groups`"),
-        ("who: { groups: [Auditors] }", "who: { groups: [Others] }", "Others", "routes[0].rules[0].who.groups[0]", "add it under `groups`"),
-        ("allow: [read]", "allow: [all]", "allow", "routes[0].rules[0].allow[0]", "write one of read, write, execute"),
-        ("allow: [read]", "when: { resource_uris: [\"*x\"] }\n        allow: [read]", "when", "routes[0].rules[0].when.resource_uris[0]", "`*`, last"),
-        ("allow: [read]", "when: { methods: [x] }\n        allow: [read]", "when", "routes[0].rules[0].when.methods[0]", "there are certificate"),
+        (
+            "      credential: s4u\n",
+            "",
+            "backend:",
+            "routes[0].backend.credential",
+            "never goes as itself by default",
+        ),
+        (
+            "auth: kerberos",
+            "auth: kerberos\n      spn: cifs/{host}",
+            "spn",
+            "routes[0].backend.spn",
+            "service principal name",
+        ),
+        (
+            "auth: kerberos",
+            "auth: kerberos\n      spn: HTTP/web01",
+            "spn",
+            "routes[0].backend.spn",
+            "use {host} in the name",
+        ),
+        (
+            "auth: kerberos",
+            "auth: kerberos\n      ca_file: /etc/gw/h.pem",
+            "ca_file",
+            "routes[0].backend.ca_file",
+            "use https",
+        ),
+        (
+            "who: { groups: [Auditors] }",
+            "who: {}",
+            "who: {}",
+            "routes[0].rules[0].who",
+            "write `principals` or `groups`",
+        ),
+        (
+            "who: { groups: [Auditors] }",
+            "who: { groups: [Others] }",
+            "Others",
+            "routes[0].rules[0].who.groups[0]",
+            "add it under `groups`",
+        ),
+        (
+            "allow: [read]",
+            "allow: [all]",
+            "allow",
+            "routes[0].rules[0].allow[0]",
+            "write one of read, write, execute",
+        ),
+        (
+            "allow: [read]",
+            "when: { resource_uris: [\"*x\"] }\n        allow: [read]",
+            "when",
+            "routes[0].rules[0].when.resource_uris[0]",
+            "`*`, last",
+        ),
+        (
+            "allow: [read]",
+            "when: { methods: [x] }\n        allow: [read]",
+            "when",
+            "routes[0].rules[0].when.methods[0]",
+            "there are certificate",
+        ),
         ("name: auditors", "name: \"a/b\"", "a/b", "routes[0].rules[0].name", "metric label"),
         // Numbers.
-        ("realms:", "max_envelope_size_kb: 31\nrealms:", "max_envelope", "max_envelope_size_kb", "from 32 to 1039440"),
+        (
+            "realms:",
+            "max_envelope_size_kb: 31\nrealms:",
+            "max_envelope",
+            "max_envelope_size_kb",
+            "from 32 to 1039440",
+        ),
         ("realms:", "max_timeout_ms: 499\nrealms:", "max_timeout", "max_timeout_ms", "from 500"),
         ("realms:", "max_timeout_ms: soon\nrealms:", "max_timeout", "max_timeout_ms", "whole number"),
-        ("realms:", "limits: { idle_timeout_ms: 129999 }\nrealms:", "limits", "limits.idle_timeout_ms", "from 130000"),
+        (
+            "realms:",
+            "limits: { idle_timeout_ms: 129999 }\nrealms:",
+            "limits",
+            "limits.idle_timeout_ms",
+            "from 130000",
+        ),
         ("realms:", "limits: { connections: 0 }\nrealms:", "limits", "limits.connections", "from 1"),
         ("realms:", "limits: { buffered_mb: 1 }\nrealms:", "limits", "limits.buffered_mb", "raise it"),
         ("realms:", "kerberos: { threads: 0 }\nrealms:", "kerberos", "kerberos.threads", "from 1"),
         // Where things go.
         ("realms:", "audit: { directory: log }\nrealms:", "audit", "audit.directory", "write it from `/` on"),
-        ("realms:", "audit: { before_run: never }\nrealms:", "audit", "audit.before_run", "write one of durable, best_effort"),
+        (
+            "realms:",
+            "audit: { before_run: never }\nrealms:",
+            "audit",
+            "audit.before_run",
+            "write one of durable, best_effort",
+        ),
         ("realms:", "admin: { address: localhost }\nrealms:", "admin", "admin.address", "write IP:PORT"),
         ("realms:", "admin: { socket: x.sock }\nrealms:", "admin", "admin.socket", "write it from `/` on"),
-        ("realms:", "resolve: { web01: here }\nrealms:", "resolve", "resolve.web01", "write one, as in 10.0.0.1"),
+        (
+            "realms:",
+            "resolve: { web01: here }\nrealms:",
+            "resolve",
+            "resolve.web01",
+            "write one, as in 10.0.0.1",
+        ),
         ("realms:", "resolve: { \"*\": 10.0.0.1 }\nrealms:", "resolve", "resolve.*", "write `*.suffix`"),
     ] {
         let shown = refused(from, to, on, key);
@@ -293,7 +607,12 @@ fn threat_60_no_message_and_no_debug_shows_a_secret() {
     let shown = refused(base, &account(&format!("\"{secret}\"")), "lab:", "accounts.lab.password");
     assert!(shown.contains("${file:/path} or ${env:NAME}, or make the file mode 0600"), "{shown}");
     assert!(!shown.contains(secret));
-    for value in [format!("[{secret}]"), format!("{{ a: {secret} }}"), format!("${{vault:{secret}}}"), format!("\"{secret}\" x")] {
+    for value in [
+        format!("[{secret}]"),
+        format!("{{ a: {secret} }}"),
+        format!("${{vault:{secret}}}"),
+        format!("\"{secret}\" x"),
+    ] {
         let shown = load(&changed(base, &account(&value))).unwrap_err();
         assert!(!format!("{shown} {shown:?}").contains(secret), "{shown}");
     }
@@ -301,7 +620,9 @@ fn threat_60_no_message_and_no_debug_shows_a_secret() {
     fs::set_permissions(files.path(), Permissions::from_mode(0o600)).unwrap();
     let config = files.load().unwrap();
     assert!(!format!("{config:?}").contains(secret));
-    let Account::Password { password, .. } = &config.accounts[&AccountName::new("lab")] else { panic!("a password") };
+    let Account::Password { password, .. } = &config.accounts[&AccountName::new("lab")] else {
+        panic!("a password")
+    };
     assert_eq!(password.read().unwrap().expose_secret(), secret);
     let tree = tree::Node::parse(&account(secret), 0);
     let read: Result<AccountFile, _> = de::read(
@@ -318,7 +639,9 @@ fn a_secret_is_taken_from_its_file_or_the_environment() {
     let secret = files.write("secret", "from the file\r\n");
     fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
     let base = "keytab: /etc/gw/svc-gw.keytab }";
-    let lab = |source: &str| changed(base, &format!("{base}\n  lab: {{ username: 'CORP\\lab', password: \"{source}\" }}"));
+    let lab = |source: &str| {
+        changed(base, &format!("{base}\n  lab: {{ username: 'CORP\\lab', password: \"{source}\" }}"))
+    };
     let password = |config: &Config| match &config.accounts[&AccountName::new("lab")] {
         Account::Password { password, .. } => password.read().map(|secret| secret.expose_secret().to_owned()),
         Account::Keytab { .. } => panic!("a password"),
@@ -353,7 +676,11 @@ fn threat_69_files_with_keys_that_others_can_read_or_replace_are_refused() {
     files.load().unwrap().check_files().unwrap();
     fs::remove_file(path("ca.pem")).unwrap();
     let missing = files.load().unwrap().check_files().unwrap_err().to_string();
-    assert!(missing.contains("listeners[0].client_certificates.trust_anchors") && missing.contains("put the file there"), "{missing}");
+    assert!(
+        missing.contains("listeners[0].client_certificates.trust_anchors")
+            && missing.contains("put the file there"),
+        "{missing}"
+    );
     fs::create_dir(path("ca.pem")).unwrap();
     assert!(files.load().unwrap().check_files().unwrap_err().to_string().contains("is no file"));
 }
@@ -362,7 +689,10 @@ fn threat_69_files_with_keys_that_others_can_read_or_replace_are_refused() {
 fn later_files_win_key_by_key_and_errors_name_the_file_that_holds_them() {
     let files = Files::with(BASE);
     files.write("gateway.d/20-second.yaml", "max_timeout_ms: 2000\nlimits: { connections: 20 }\n");
-    files.write("gateway.d/10-first.yaml", "max_timeout_ms: 1000\nlimits: { connections: 10, max_shells: 7 }\n");
+    files.write(
+        "gateway.d/10-first.yaml",
+        "max_timeout_ms: 1000\nlimits: { connections: 10, max_shells: 7 }\n",
+    );
     files.write("gateway.d/30-other.yml", "max_timeout_ms: 3000\n");
     files.write("gateway.d/40.yaml.off", "max_timeout_ms: 4000\n");
     let config = files.load().unwrap();
@@ -378,12 +708,17 @@ fn later_files_win_key_by_key_and_errors_name_the_file_that_holds_them() {
     assert_ne!(files.load().unwrap().generation, config.generation);
     let broken = files.write("gateway.d/50.yaml", "a: [1,\n");
     let errors = files.load().unwrap_err().to_string();
-    assert!(errors.starts_with(&format!("{}:", broken.display())) && errors.contains("this is not YAML"), "{errors}");
+    assert!(
+        errors.starts_with(&format!("{}:", broken.display())) && errors.contains("this is not YAML"),
+        "{errors}"
+    );
 }
 
 #[test]
 fn every_finding_is_shown_at_once_in_the_order_of_the_file() {
-    let text = changed("name: fleet", "name: \"a b\"").replace("allow: [read]", "allow: []").replace("[certificate, peer]", "[basic, peer]");
+    let text = changed("name: fleet", "name: \"a b\"")
+        .replace("allow: [read]", "allow: []")
+        .replace("[certificate, peer]", "[basic, peer]");
     let text = format!("max_timeout_ms: 1\nextra: 1\n{text}");
     let shown = load(&text).unwrap_err().to_string();
     let keys: Vec<&str> = shown.lines().filter_map(|line| line.split(": ").nth(1)).collect();
@@ -402,14 +737,20 @@ fn an_unreadable_or_empty_file_says_so() {
 
 #[test]
 fn threat_27_plain_http_is_taken_on_this_machine_only() {
-    let plain = "address: \"unix:/run/gw/http.sock\"\n    transport: http\n    peers: { 1000: ansible@CORP.EXAMPLE }";
-    let on = |address: &str| format!("address: \"{address}\"\n    transport: http\n    trust_loopback_as: ansible@CORP.EXAMPLE");
+    let plain =
+        "address: \"unix:/run/gw/http.sock\"\n    transport: http\n    peers: { 1000: ansible@CORP.EXAMPLE }";
+    let on = |address: &str| {
+        format!("address: \"{address}\"\n    transport: http\n    trust_loopback_as: ansible@CORP.EXAMPLE")
+    };
     for address in ["127.0.0.1:5985", "[::1]:5985", "127.9.9.9:1", "[::ffff:127.0.0.1]:1"] {
         assert!(load(&changed(plain, &on(address))).is_ok(), "{address}");
     }
     for address in ["0.0.0.0:5985", "[::]:5985", "10.0.0.1:5985"] {
         let shown = load(&changed(plain, &on(address))).expect_err(address).to_string();
-        assert!(shown.contains("listeners[1].transport") && shown.contains("listeners[1].trust_loopback_as"), "{shown}");
+        assert!(
+            shown.contains("listeners[1].transport") && shown.contains("listeners[1].trust_loopback_as"),
+            "{shown}"
+        );
     }
 }
 
@@ -494,10 +835,12 @@ fn gateway_yaml_shows_the_defaults() {
     // The same without every key that has a default.
     let text = fs::read_to_string(&path).unwrap();
     let tree = tree::Node::parse(&text, 0).unwrap();
-    for name in ["max_envelope_size_kb", "max_timeout_ms", "client", "audit", "limits", "kerberos", "resolve"] {
+    for name in ["max_envelope_size_kb", "max_timeout_ms", "client", "audit", "limits", "kerberos", "resolve"]
+    {
         assert!(tree.child(name).is_some(), "{name}");
     }
-    let defaults = load(BASE.replace("client:\n  auth: { basic: true, digest: true }\n", "").as_str()).unwrap();
+    let defaults =
+        load(BASE.replace("client:\n  auth: { basic: true, digest: true }\n", "").as_str()).unwrap();
     assert_eq!(shown.envelopes, defaults.envelopes);
     assert_eq!(shown.client, defaults.client);
     assert_eq!(shown.audit, defaults.audit);
@@ -506,7 +849,8 @@ fn gateway_yaml_shows_the_defaults() {
     assert_eq!(shown.resolve, defaults.resolve);
     assert_eq!(shown.policy.ownership, defaults.policy.ownership);
     assert_eq!(shown.service.cbt, defaults.service.cbt);
-    let (mut shown, mut defaults) = (shown.listeners[0].settings.limits.clone(), defaults.listeners[0].settings.limits.clone());
+    let (mut shown, mut defaults) =
+        (shown.listeners[0].settings.limits.clone(), defaults.listeners[0].settings.limits.clone());
     assert_eq!(shown.buffered_bytes.available_permits(), defaults.buffered_bytes.available_permits());
     defaults.buffered_bytes = std::sync::Arc::clone(&shown.buffered_bytes);
     shown.buffered_bytes = std::sync::Arc::clone(&defaults.buffered_bytes);

@@ -143,9 +143,13 @@ impl<'x> Reader<'x> {
         let kind = match self.path.get(1..)? {
             [(Ns::Soap, "Header"), (Ns::Addressing, "RelatesTo")] => Kind::RelatesTo,
             [BODY, (Ns::Shell, "Shell"), (Ns::Shell, "ShellId")] => Kind::ShellId,
-            [BODY, (Ns::Transfer, "ResourceCreated"), .., (Ns::Wsman, "SelectorSet"), (Ns::Wsman, "Selector")]
-                if scanner.attribute("Name").is_some_and(|name| name.eq_ignore_ascii_case("ShellId")) =>
-            {
+            [
+                BODY,
+                (Ns::Transfer, "ResourceCreated"),
+                ..,
+                (Ns::Wsman, "SelectorSet"),
+                (Ns::Wsman, "Selector"),
+            ] if scanner.attribute("Name").is_some_and(|name| name.eq_ignore_ascii_case("ShellId")) => {
                 Kind::ShellId
             }
             [

@@ -218,9 +218,10 @@ impl EnvelopeError {
             | Self::BodyDisagrees { .. } => FaultKind::SchemaValidation,
             Self::OtherSoap | Self::OtherAddressing => FaultKind::VersionMismatch,
             Self::MissingHeader { .. } => FaultKind::HeaderRequired,
-            Self::DuplicateHeader { .. } | Self::InvalidHeader { .. } | Self::TimeoutTooLong | Self::CommandIdsDisagree => {
-                FaultKind::InvalidHeader
-            }
+            Self::DuplicateHeader { .. }
+            | Self::InvalidHeader { .. }
+            | Self::TimeoutTooLong
+            | Self::CommandIdsDisagree => FaultKind::InvalidHeader,
             Self::MustUnderstand | Self::WrongRole => FaultKind::MustUnderstand,
             Self::MandatoryLocale => FaultKind::UnsupportedLocale,
             Self::ReplyElsewhere => FaultKind::AddressingMode,

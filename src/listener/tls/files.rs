@@ -84,7 +84,10 @@ pub(super) fn crls(
 }
 
 /// A list in the form that paths are verified with.
-pub(super) fn owned_crl(path: &Path, list: &[u8]) -> Result<webpki::CertRevocationList<'static>, ListenerError> {
+pub(super) fn owned_crl(
+    path: &Path,
+    list: &[u8],
+) -> Result<webpki::CertRevocationList<'static>, ListenerError> {
     let failed = |error| ListenerError::Crl { path: path.to_owned(), source: Some(error) };
     guarded("revocation list", path, || {
         webpki::OwnedCertRevocationList::from_der(list).map(Into::into).map_err(failed)

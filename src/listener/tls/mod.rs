@@ -8,6 +8,9 @@
 //! again at all.
 
 mod files;
+mod reload;
+
+pub(crate) use reload::TlsReloader;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,6 +60,8 @@ pub(crate) struct TlsSnapshot {
     generation: u64,
     dns_names: Vec<String>,
     warnings: Vec<String>,
+    /// The state of the files before they were read.
+    stamps: Vec<reload::Stamp>,
 }
 
 /// What client certificates are verified against, kept because rustls keeps no path.
@@ -81,6 +86,8 @@ impl TlsSnapshot {
     pub(crate) fn load(settings: &TlsSettings) -> Result<Self, ListenerError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut warnings = Vec::new();
+        // Before reading: a file that is replaced meanwhile is then seen as changed.
+        let stamps = reload::stamps(settings);
         let pair = files::pair(settings, &provider, &mut warnings)?;
         let certificate = first(&pair, settings)?;
         let dns_names = files::dns_names(&settings.certificate, &certificate)?;
@@ -93,6 +100,7 @@ impl TlsSnapshot {
             generation: GENERATION.fetch_add(1, Ordering::Relaxed),
             dns_names,
             warnings,
+            stamps,
         })
     }
 

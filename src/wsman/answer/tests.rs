@@ -7,7 +7,8 @@ use super::*;
 const CREATED: &str = include_str!("../../../tests/corpus/soap/soap-cmd-pypsrp/01-Create.response.xml");
 const STARTED: &str = include_str!("../../../tests/corpus/soap/soap-cmd-pypsrp/02-Command.response.xml");
 const DONE: &str = include_str!("../../../tests/corpus/soap/soap-cmd-pypsrp/06-Receive.response.xml");
-const TIMED_OUT: &str = include_str!("../../../tests/corpus/soap/soap-cmd-pypsrp/04-Receive.fault-http500.xml");
+const TIMED_OUT: &str =
+    include_str!("../../../tests/corpus/soap/soap-cmd-pypsrp/04-Receive.fault-http500.xml");
 
 const SHELL: &str = "F04DF3D0-4BF2-4ECE-92A1-688F0F14C144";
 const COMMAND: &str = "1D3E4B50-D109-49DF-8923-8FD081967F8A";
@@ -46,7 +47,8 @@ fn a_created_shell_is_told_twice_or_once_but_never_as_two() {
     assert_eq!(facts(&alone).shell_id.unwrap().as_str(), SHELL);
     let other = changed(CREATED, &format!("<rsp:ShellId>{SHELL}"), "<rsp:ShellId>OTHER");
     assert_eq!(read(&other), Err(EnvelopeError::ShellIdsDisagree));
-    let case = changed(CREATED, &format!("<rsp:ShellId>{SHELL}"), &format!("<rsp:ShellId>{}", SHELL.to_lowercase()));
+    let case =
+        changed(CREATED, &format!("<rsp:ShellId>{SHELL}"), &format!("<rsp:ShellId>{}", SHELL.to_lowercase()));
     assert!(read(&case).is_ok(), "ids have no case");
     for bad in ["", "a b", &"x".repeat(129)] {
         let bad = changed(CREATED, &format!("<rsp:ShellId>{SHELL}"), &format!("<rsp:ShellId>{bad}"));
@@ -60,7 +62,8 @@ fn commands_and_their_ends_are_told() {
     let done = facts(DONE);
     assert_eq!((done.command_done, done.exit_code), (true, Some(3)));
     assert_eq!(done.command_id.unwrap().as_str(), COMMAND);
-    let code = |text: &str| facts(&changed(DONE, "<rsp:ExitCode>3", &format!("<rsp:ExitCode>{text}"))).exit_code;
+    let code =
+        |text: &str| facts(&changed(DONE, "<rsp:ExitCode>3", &format!("<rsp:ExitCode>{text}"))).exit_code;
     for (text, wanted) in [
         ("0", Some(0)),
         ("-1", Some(-1)),
@@ -90,13 +93,18 @@ fn faults_are_told_with_number_subcode_and_text() {
          <f:WSManFault Code=\"6\"/></f:ProviderFault></f:Message></f:WSManFault></s:Detail></s:Fault>",
     );
     assert_eq!(facts(&nested).fault.unwrap().code, Some(5));
-    let wmi = answer("<s:Fault><s:Detail><m xmlns=\"urn:wmi\"><error_Code>2147749902</error_Code></m></s:Detail></s:Fault>");
+    let wmi = answer(
+        "<s:Fault><s:Detail><m xmlns=\"urn:wmi\"><error_Code>2147749902</error_Code></m></s:Detail></s:Fault>",
+    );
     assert_eq!(facts(&wmi).fault.unwrap().code, Some(2_147_749_902));
     let bare = answer("<s:Fault/>");
     assert_eq!(facts(&bare).fault, Some(FaultFacts::default()));
     let odd = answer("<s:Fault><s:Detail><f:WSManFault Code=\"-5\"/></s:Detail></s:Fault>");
     assert_eq!(facts(&odd).fault.unwrap().code, None);
-    let long = answer(&format!("<s:Fault><s:Reason><s:Text>{}</s:Text></s:Reason></s:Fault>", "\u{e9}".repeat(5000)));
+    let long = answer(&format!(
+        "<s:Fault><s:Reason><s:Text>{}</s:Text></s:Reason></s:Fault>",
+        "\u{e9}".repeat(5000)
+    ));
     assert!(facts(&long).fault.unwrap().text.chars().count() <= 1024);
 }
 
@@ -109,7 +117,8 @@ fn an_enumeration_goes_on_where_its_answer_says_so() {
         assert_eq!(facts(&answer(&end)).enumeration_context, None, "{name}");
     }
     let context = |text: &str| {
-        let body = format!("<n:PullResponse><n:EnumerationContext>{text}</n:EnumerationContext></n:PullResponse>");
+        let body =
+            format!("<n:PullResponse><n:EnumerationContext>{text}</n:EnumerationContext></n:PullResponse>");
         facts(&answer(&body)).enumeration_context.map(|context| context.to_string())
     };
     let longest = "x".repeat(4096);
@@ -145,7 +154,8 @@ fn threat_42_nothing_is_taken_from_a_wrong_place() {
         let facts = facts(&changed(base, from, to));
         assert_eq!((facts.command_id, facts.exit_code, facts.command_done), (None, None, false));
     }
-    let relates = "<a:RelatesTo xmlns:a=\"http://schemas.xmlsoap.org/ws/2004/08/addressing\">uuid:1</a:RelatesTo>";
+    let relates =
+        "<a:RelatesTo xmlns:a=\"http://schemas.xmlsoap.org/ws/2004/08/addressing\">uuid:1</a:RelatesTo>";
     assert_eq!(facts(&answer(relates)).relates_to, None);
 }
 

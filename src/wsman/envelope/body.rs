@@ -48,7 +48,12 @@ impl<'x> BodyFacts<'x> {
         }
     }
 
-    fn element(&mut self, name: Name<'x>, level: usize, scanner: &mut Scanner<'x>) -> Result<(), EnvelopeError> {
+    fn element(
+        &mut self,
+        name: Name<'x>,
+        level: usize,
+        scanner: &mut Scanner<'x>,
+    ) -> Result<(), EnvelopeError> {
         if name.ns == Ns::Soap || name.is(Ns::Addressing, "Action") {
             return Err(EnvelopeError::HeaderInBody);
         }
@@ -76,7 +81,8 @@ impl<'x> BodyFacts<'x> {
         match root.local {
             "Shell" => {
                 let invalid = |_| EnvelopeError::InvalidHeader { header: "ShellId" };
-                self.shell_id = scanner.plain_attribute("ShellId")?.map(str::parse).transpose().map_err(invalid)?;
+                self.shell_id =
+                    scanner.plain_attribute("ShellId")?.map(str::parse).transpose().map_err(invalid)?;
                 Ok(())
             }
             "CommandLine" | "Signal" | "Connect" | "Disconnect" | "Reconnect" => self.command(scanner),
@@ -97,8 +103,10 @@ impl<'x> BodyFacts<'x> {
             // The answer's way of naming a shell; a host may read it in a request as well.
             (Ns::Shell, "Shell", Ns::Shell, "ShellId") => {
                 let header = "ShellId";
-                let wanted: ShellId =
-                    scanner.plain_text(header)?.parse().map_err(|_| EnvelopeError::InvalidHeader { header })?;
+                let wanted: ShellId = scanner
+                    .plain_text(header)?
+                    .parse()
+                    .map_err(|_| EnvelopeError::InvalidHeader { header })?;
                 match self.shell_id.replace(wanted.clone()) {
                     Some(known) if known != wanted => Err(EnvelopeError::ShellIdsDisagree),
                     Some(_) | None => Ok(()),

@@ -116,7 +116,9 @@ impl Envelope {
             return Err(EnvelopeError::MissingHeader { header: "EnumerationContext" });
         }
         let shell_id = match (headers.shell_id.clone(), facts.shell_id) {
-            (Some(selected), Some(wanted)) if selected != wanted => return Err(EnvelopeError::ShellIdsDisagree),
+            (Some(selected), Some(wanted)) if selected != wanted => {
+                return Err(EnvelopeError::ShellIdsDisagree);
+            }
             (selected, wanted) => selected.or(wanted),
         };
         Ok(Self {

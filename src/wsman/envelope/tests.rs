@@ -45,7 +45,10 @@ fn a_request_tells_what_it_holds() {
     let selectors: Vec<_> = envelope.selectors().iter().map(|s| (s.name(), s.value())).collect();
     assert_eq!(selectors, [("ShellId", Some("03E536DD-DF92-48D4-A437-3FF3ACFE1BBC"))]);
     assert_eq!(parse(COMPRESSED).unwrap().compression(), Some(Compression::Xpress));
-    assert_eq!(parse(PULL).unwrap().enumeration_context().unwrap().as_str(), "uuid:11111111-2222-3333-4444-555555555555");
+    assert_eq!(
+        parse(PULL).unwrap().enumeration_context().unwrap().as_str(),
+        "uuid:11111111-2222-3333-4444-555555555555"
+    );
 }
 
 #[test]
@@ -91,7 +94,11 @@ fn threat_43_values_that_decide_are_one_plain_run_of_text() {
         ] {
             assert_eq!(reason(GET, value, &split), "not_plain_text", "{name}: {split}");
         }
-        assert_eq!(reason(GET, value, &format!("{first}<?x y?>{rest}{last}")), "processing_instruction", "{name}");
+        assert_eq!(
+            reason(GET, value, &format!("{first}<?x y?>{rest}{last}")),
+            "processing_instruction",
+            "{name}"
+        );
     }
     for split in ["F04D<!-- -->F3D0", "<![CDATA[F04DF3D0]]>", "F04&#68;F3D0", "F04D<i/>F3D0"] {
         assert_eq!(reason(SEND, "F04DF3D0", split), "not_plain_text", "{split}");
@@ -104,7 +111,10 @@ fn threat_43_values_that_decide_are_one_plain_run_of_text() {
 #[test]
 fn threat_43_headers_that_must_be_understood_are_understood_or_refused() {
     let must = |value: &str| with_block(&format!("<q:New xmlns:q=\"q\" s:mustUnderstand=\"{value}\"/>"));
-    assert_eq!((must("1"), must("true"), must(" true ")), ("must_understand", "must_understand", "must_understand"));
+    assert_eq!(
+        (must("1"), must("true"), must(" true ")),
+        ("must_understand", "must_understand", "must_understand")
+    );
     assert_eq!((must("0"), must("false")), ("", ""));
     assert_eq!((must("TRUE"), must("")), ("invalid_header", "invalid_header"));
     let role = |role: &str| with_block(&format!("<q:New xmlns:q=\"q\" s:role=\"{role}\"/>"));
@@ -115,7 +125,14 @@ fn threat_43_headers_that_must_be_understood_are_understood_or_refused() {
     // A header that decides, marked as nobody's: one reader would skip it.
     let none = "<a:Action s:role=\"http://www.w3.org/2003/05/soap-envelope/role/none\"";
     assert_eq!(reason(GET, "<a:Action", none), "wrong_role");
-    assert_eq!(reason(GET, "xml:lang=\"en-US\" s:mustUnderstand=\"false\"", "xml:lang=\"en-US\" s:mustUnderstand=\"true\""), "mandatory_locale");
+    assert_eq!(
+        reason(
+            GET,
+            "xml:lang=\"en-US\" s:mustUnderstand=\"false\"",
+            "xml:lang=\"en-US\" s:mustUnderstand=\"true\""
+        ),
+        "mandatory_locale"
+    );
 }
 
 #[test]
@@ -164,9 +181,13 @@ fn answers_are_wanted_here_and_nowhere_else() {
     let anonymous = "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous";
     assert_eq!(reason(GET, anonymous, "http://evil.example/"), "reply_elsewhere");
     assert_eq!(reason(GET, anonymous, ""), "reply_elsewhere");
-    assert_eq!(with_block("<a:FaultTo><a:Address>http://evil.example/</a:Address></a:FaultTo>"), "reply_elsewhere");
+    assert_eq!(
+        with_block("<a:FaultTo><a:Address>http://evil.example/</a:Address></a:FaultTo>"),
+        "reply_elsewhere"
+    );
     assert_eq!(with_block("<a:FaultTo/>"), "reply_elsewhere");
-    let two = format!("<a:FaultTo><a:Address>{anonymous}</a:Address><a:Address>http://x/</a:Address></a:FaultTo>");
+    let two =
+        format!("<a:FaultTo><a:Address>{anonymous}</a:Address><a:Address>http://x/</a:Address></a:FaultTo>");
     assert_eq!(with_block(&two), "duplicate_header");
     assert_eq!(with_block(&format!("<a:FaultTo><a:Address>{anonymous}</a:Address></a:FaultTo>")), "");
 }
@@ -239,10 +260,16 @@ fn threat_42_selectors_and_ids_have_one_reading() {
     let many = |number: usize, item: &str| -> String {
         (0..number).map(|n| format!("<w:{item} Name=\"n{n}\">x</w:{item}>")).collect()
     };
-    assert_eq!(with_block(&format!("<w:SelectorSet>{}</w:SelectorSet>", many(65, "Selector"))), "too_many_selectors");
+    assert_eq!(
+        with_block(&format!("<w:SelectorSet>{}</w:SelectorSet>", many(65, "Selector"))),
+        "too_many_selectors"
+    );
     assert_eq!(with_block(&format!("<w:SelectorSet>{}</w:SelectorSet>", many(64, "Selector"))), "");
     assert_eq!(with_block(&format!("<w:OptionSet>{}</w:OptionSet>", many(65, "Option"))), "too_many_options");
-    assert_eq!(with_block("<w:OptionSet><w:Option Name=\"a\"><x/></w:Option></w:OptionSet>"), "not_plain_text");
+    assert_eq!(
+        with_block("<w:OptionSet><w:Option Name=\"a\"><x/></w:Option></w:OptionSet>"),
+        "not_plain_text"
+    );
 }
 
 #[test]
@@ -254,7 +281,10 @@ fn threat_42_a_wish_for_a_shell_id_is_seen_wherever_a_host_may_read_it() {
     assert_eq!(wished("<rsp:Shell ShellId=\"A\">"), Ok(Some("A".to_owned())));
     assert_eq!(wished("<rsp:Shell><rsp:ShellId>A</rsp:ShellId>"), Ok(Some("A".to_owned())));
     assert_eq!(wished("<rsp:Shell ShellId=\"A\"><rsp:ShellId>a</rsp:ShellId>"), Ok(Some("a".to_owned())));
-    assert_eq!(wished("<rsp:Shell ShellId=\"A\"><rsp:ShellId>B</rsp:ShellId>"), Err(EnvelopeError::ShellIdsDisagree));
+    assert_eq!(
+        wished("<rsp:Shell ShellId=\"A\"><rsp:ShellId>B</rsp:ShellId>"),
+        Err(EnvelopeError::ShellIdsDisagree)
+    );
     assert_eq!(
         wished("<rsp:Shell><rsp:ShellId>A</rsp:ShellId><rsp:ShellId>B</rsp:ShellId>"),
         Err(EnvelopeError::ShellIdsDisagree)

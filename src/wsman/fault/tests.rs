@@ -22,7 +22,10 @@ const SAMPLES: [(FaultKind, &str); 15] = [
     (FaultKind::AccessDenied, include_str!("../../../tests/corpus/faults/access-denied.xml")),
     (FaultKind::ActionNotSupported, include_str!("../../../tests/corpus/faults/action-not-supported.xml")),
     (FaultKind::CharacterSet, include_str!("../../../tests/corpus/faults/charset.xml")),
-    (FaultKind::DestinationUnreachable, include_str!("../../../tests/corpus/faults/destination-unreachable.xml")),
+    (
+        FaultKind::DestinationUnreachable,
+        include_str!("../../../tests/corpus/faults/destination-unreachable.xml"),
+    ),
     (FaultKind::EndpointUnavailable, include_str!("../../../tests/corpus/faults/endpoint-unavailable.xml")),
     (FaultKind::ServiceEnvelopeLimit, include_str!("../../../tests/corpus/faults/envelope-too-large.xml")),
     (FaultKind::InvalidHeader, include_str!("../../../tests/corpus/faults/header-invalid.xml")),
@@ -55,7 +58,8 @@ fn the_recorded_faults_are_written_again_byte_for_byte() {
 #[test]
 fn every_fault_is_read_by_our_own_reader_as_what_it_is() {
     for kind in FaultKind::ALL {
-        let facts = read(&Fault::new(kind, "what happened (request 0123)").to_xml(Some(&related()), "uuid:1"));
+        let facts =
+            read(&Fault::new(kind, "what happened (request 0123)").to_xml(Some(&related()), "uuid:1"));
         assert_eq!(facts.relates_to, Some(related()), "{kind:?}");
         let fault = facts.fault.unwrap();
         assert_eq!(fault.code, Some(kind.number()), "{kind:?}");
@@ -86,9 +90,15 @@ fn clients_wait_for_ever_only_where_their_own_timeout_elapsed() {
     let numbers: Vec<u32> = FaultKind::ALL.into_iter().map(FaultKind::number).collect();
     assert_eq!(numbers.iter().filter(|number| **number == 2_150_858_793).count(), 1);
     // These the client makes itself; from a server they would mislead.
-    for clients_own in
-        [2_150_858_978, 2_150_858_980, 2_150_858_981, 2_150_859_195, 2_150_859_194, 2_150_859_001, 2_150_859_193]
-    {
+    for clients_own in [
+        2_150_858_978,
+        2_150_858_980,
+        2_150_858_981,
+        2_150_859_195,
+        2_150_859_194,
+        2_150_859_001,
+        2_150_859_193,
+    ] {
         assert!(!numbers.contains(&clients_own), "{clients_own}");
     }
 }
@@ -131,7 +141,8 @@ fn a_text_of_any_length_is_cut() {
     for number in 0..10_000 {
         let _ = write!(long, "{number}&");
     }
-    let xml = Fault::new(FaultKind::InternalError, long.clone()).from_machine(long.clone()).to_xml(None, &long);
+    let xml =
+        Fault::new(FaultKind::InternalError, long.clone()).from_machine(long.clone()).to_xml(None, &long);
     assert!(xml.len() < 20_000, "{}", xml.len());
     read(&xml);
 }

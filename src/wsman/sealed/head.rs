@@ -87,7 +87,8 @@ fn original_content(value: &str) -> Result<(Charset, usize), SealedError> {
     if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case(SOAP_TYPE)) {
         return Err(SealedError::OriginalContent);
     }
-    let charset = charset.map_or(Some(Charset::Utf8), Charset::from_label).ok_or(SealedError::OriginalContent)?;
+    let charset =
+        charset.map_or(Some(Charset::Utf8), Charset::from_label).ok_or(SealedError::OriginalContent)?;
     let length = length
         .filter(|digits| (1..=10).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()))
         .and_then(|digits| digits.parse().ok())

@@ -137,7 +137,11 @@ pub fn is_sealed(content_type: &str) -> bool {
 /// # Errors
 ///
 /// One [`SealedError`] per reason.
-pub fn decode<'a>(content_type: &str, body: &'a [u8], limits: &Limits) -> Result<SealedParts<'a>, SealedError> {
+pub fn decode<'a>(
+    content_type: &str,
+    body: &'a [u8],
+    limits: &Limits,
+) -> Result<SealedParts<'a>, SealedError> {
     let outer = ContentType::read(content_type)?;
     let head = read_head(body, &outer, limits)?.ok_or(SealedError::Truncated)?;
     let rest = body.get(head.data_at..).ok_or(SealedError::Truncated)?;
@@ -154,7 +158,13 @@ pub fn decode<'a>(content_type: &str, body: &'a [u8], limits: &Limits) -> Result
 
 /// Writes a sealed body. `plain_bytes` is the length before sealing, in the bytes of `charset`.
 #[must_use]
-pub fn encode(protocol: Protocol, charset: Charset, plain_bytes: usize, header: &[u8], data: &[u8]) -> Vec<u8> {
+pub fn encode(
+    protocol: Protocol,
+    charset: Charset,
+    plain_bytes: usize,
+    header: &[u8],
+    data: &[u8],
+) -> Vec<u8> {
     let head = format!(
         "--{BOUNDARY}\r\n\tContent-Type: {}\r\n\tOriginalContent: type={SOAP_TYPE};charset={};Length={plain_bytes}\r\n\
          --{BOUNDARY}\r\n\tContent-Type: {OCTETS}\r\n",

@@ -61,7 +61,10 @@ fn every_recorded_body_is_taken_apart_and_written_again() {
             assert_eq!(parts.protocol, protocol);
             assert_eq!(encode(protocol, parts.charset, parts.length, parts.header, parts.data), body);
             for end in 0..body.len() {
-                assert!(decode(content_type(protocol), &body[..end], &Limits::default()).is_err(), "cut at {end}");
+                assert!(
+                    decode(content_type(protocol), &body[..end], &Limits::default()).is_err(),
+                    "cut at {end}"
+                );
             }
         }
     }
@@ -99,11 +102,22 @@ fn threat_48_what_could_be_cut_in_two_ways_is_refused() {
     let more = |tail: &[u8]| [body().as_slice(), tail].concat();
     for (case, body, reason) in [
         ("a bare line feed", edited("\r\n", "\n"), "sealed_shape"),
-        ("a folded header", edited("\tOriginalContent: type", "\tOriginalContent:\r\n type"), "sealed_original_content"),
+        (
+            "a folded header",
+            edited("\tOriginalContent: type", "\tOriginalContent:\r\n type"),
+            "sealed_original_content",
+        ),
         ("a header more", edited("\tOriginalContent", "\tX: y\r\n\tOriginalContent"), "sealed_shape"),
         ("a header twice", edited("\tOriginalContent: ", "\tContent-Type: "), "sealed_shape"),
         ("an empty line", edited("octet-stream\r\n", "octet-stream\r\n\r\n"), "sealed_length"),
-        ("another boundary inside", edited("--Encrypted Boundary\r\n\tContent-Type: application/octet", "--Other\r\n\tContent-Type: application/octet"), "sealed_shape"),
+        (
+            "another boundary inside",
+            edited(
+                "--Encrypted Boundary\r\n\tContent-Type: application/octet",
+                "--Other\r\n\tContent-Type: application/octet",
+            ),
+            "sealed_shape",
+        ),
         ("another closing", edited("--Encrypted Boundary--", "--Other Boundary--"), "sealed_truncated"),
         ("no closing", edited("--Encrypted Boundary--\r\n", ""), "sealed_truncated"),
         ("another protocol within", edited("HTTP-Kerberos", "HTTP-SPNEGO"), "sealed_shape"),
@@ -113,7 +127,11 @@ fn threat_48_what_could_be_cut_in_two_ways_is_refused() {
         ("two line ends more", more(b"\r\n\r\n"), "sealed_truncated"),
         ("something behind", more(b"x"), "sealed_truncated"),
         ("a second message", more(&body()), "sealed_length"),
-        ("a second message of the same kind, in the data", encode(Protocol::Kerberos, Charset::Utf8, 4, &[7; 16], &body()), "sealed_length"),
+        (
+            "a second message of the same kind, in the data",
+            encode(Protocol::Kerberos, Charset::Utf8, 4, &[7; 16], &body()),
+            "sealed_length",
+        ),
         ("a length that lies upwards", edited("Length=4", "Length=44"), "sealed_length"),
         ("a signed length", edited("Length=4", "Length=+4"), "sealed_original_content"),
         ("a hexadecimal length", edited("Length=4", "Length=0x4"), "sealed_original_content"),
@@ -167,7 +185,9 @@ fn content_types_that_are_not_ours_are_refused() {
         assert_eq!(decode(&value, &body(), &Limits::default()), Err(error), "{value}");
     }
     assert_eq!(
-        decode(&ours.replace("Encrypted Boundary", "Other"), &body(), &Limits::default()).unwrap_err().reason(),
+        decode(&ours.replace("Encrypted Boundary", "Other"), &body(), &Limits::default())
+            .unwrap_err()
+            .reason(),
         "sealed_shape"
     );
     assert!(is_sealed(ours) && is_sealed(credssp) && is_sealed("Multipart/X-Multi-Encrypted;x"));
@@ -176,7 +196,13 @@ fn content_types_that_are_not_ours_are_refused() {
 
 #[test]
 fn padding_may_be_counted_once_and_nothing_else() {
-    let parts = |length, data| SealedParts { protocol: Protocol::Kerberos, charset: Charset::Utf8, length, header: &[], data };
+    let parts = |length, data| SealedParts {
+        protocol: Protocol::Kerberos,
+        charset: Charset::Utf8,
+        length,
+        header: &[],
+        data,
+    };
     assert_eq!(parts(4, b"abcd").check_length(4), Ok(()));
     assert_eq!(parts(4, b"abcd").check_length(3), Ok(()), "RC4 pads one byte, and clients count it");
     assert_eq!(parts(3, b"abcd").check_length(3), Ok(()));

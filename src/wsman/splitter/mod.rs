@@ -88,7 +88,11 @@ impl AnswerSplitter {
     /// [`SplitError::Sealed`] where the content type is not that of a supported sealed message.
     pub fn sealed(content_type: &str, limits: &Limits) -> Result<Self, SplitError> {
         let content_type = ContentType::read(content_type)?;
-        Ok(Self { buffer: BytesMut::new(), kind: Kind::Sealed { content_type, frame: None }, limits: *limits })
+        Ok(Self {
+            buffer: BytesMut::new(),
+            kind: Kind::Sealed { content_type, frame: None },
+            limits: *limits,
+        })
     }
 
     /// Takes what has arrived.
@@ -181,7 +185,9 @@ fn read_frame(
     limits: &Limits,
 ) -> Result<Option<Frame>, SplitError> {
     let Some(head) = read_head(buffer, content_type, limits)? else { return Ok(None) };
-    let Some(size) = buffer.get(head.data_at..).and_then(|rest| rest.first_chunk::<4>()) else { return Ok(None) };
+    let Some(size) = buffer.get(head.data_at..).and_then(|rest| rest.first_chunk::<4>()) else {
+        return Ok(None);
+    };
     let header_bytes = usize::try_from(u32::from_le_bytes(*size)).unwrap_or(usize::MAX);
     if header_bytes > MOST_OVERHEAD {
         return Err(SealedError::Length.into());

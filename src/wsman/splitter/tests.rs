@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::wsman::sealed::{self, Protocol};
 use crate::wsman::Charset;
+use crate::wsman::sealed::{self, Protocol};
 
 const FIRST: &str = include_str!("../../../tests/corpus/soap/soap-psrp/02-Receive.response.xml");
 const SECOND: &str = include_str!("../../../tests/corpus/soap/soap-cmd-pypsrp/06-Receive.response.xml");
@@ -130,7 +130,11 @@ fn sealed_answers_are_cut_by_their_lengths_and_not_by_their_bytes() {
         assert!(parts.is_ok());
     }
     let omi = [tricky.as_slice(), b"\r\n", padded.as_slice(), b"\r\n"].concat();
-    assert_eq!(sealed(&omi, &[3]), Ok(vec![tricky.clone(), padded.clone()]), "one more line end, as OMI writes it");
+    assert_eq!(
+        sealed(&omi, &[3]),
+        Ok(vec![tricky.clone(), padded.clone()]),
+        "one more line end, as OMI writes it"
+    );
 }
 
 #[test]
@@ -140,7 +144,10 @@ fn threat_48_a_sealed_answer_that_is_not_one_is_an_error() {
     for (body, error) in [
         (good[..good.len() - 1].to_vec(), SplitError::Incomplete),
         ([good.as_slice(), b"x"].concat(), SplitError::Incomplete),
-        ([good.as_slice(), b"x\r\n"].concat(), SplitError::Sealed(SealedError::Shape { problem: "the boundary" })),
+        (
+            [good.as_slice(), b"x\r\n"].concat(),
+            SplitError::Sealed(SealedError::Shape { problem: "the boundary" }),
+        ),
         (b"<s:Envelope/>\r\n".to_vec(), SplitError::Sealed(SealedError::Shape { problem: "the boundary" })),
         (seal(&[0; 4]).replace_closing(), SplitError::Sealed(SealedError::Length)),
     ] {
