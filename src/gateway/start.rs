@@ -109,7 +109,7 @@ impl Gateway {
         assembly::check_keytabs(&config)?;
         let bound = bind(&config)?;
         let audit = Arc::new(Audit::open(&assembly::audit_settings(&config.audit))?);
-        let metrics = Arc::new(Metrics::new(&assembly::labels(&config)));
+        let metrics = Arc::new(Metrics::new());
         let shared = Shared { door, audit: Arc::clone(&audit), metrics: Arc::clone(&metrics) };
         let spine = assembly::spine(&config, &shared, None).map_err(|PolicyError::Overlap { first, second }| {
             StartError::Process(io::Error::other(format!("routes {first} and {second} overlap")))
@@ -118,8 +118,8 @@ impl Gateway {
         let listeners = listener::service(bound, Arc::clone(&serving));
         let (begin, shutdown) = watch::channel(false);
         let (ended, has_ended) = oneshot::channel();
-        let admin = assembly::admin(&config, &shared, &serving, &listeners, shutdown.clone())?;
-        let chores = Chores::new(path.to_owned(), &config, shared, Arc::clone(&serving), listeners.tls());
+        let admin = config.admin.address.map(|a| std::net::TcpListener::bind(a).map(|l| crate::telemetry::Admin(Some(l))).map_err(AdminError::from)).transpose()?;
+        let chores = Chores::new(path.to_owned(), &config, shared, Arc::clone(&serving), listeners.reloaders());
         let mut server = Server::new_with_opt_and_conf(None, server_conf());
         server.add_service(Fleet { listeners, chores: Some(chores), shutdown, ended: Some(ended) });
         for service in admin {
