@@ -115,7 +115,7 @@ CONF
 }
 
 start_directory() {
-  local dir=$1 url=$2 socket=$3
+  local dir=$1 url=$2
   mkdir -p "$dir/directory"
   zcat -f /usr/share/doc/krb5-kdc-ldap/kerberos.schema* > "$dir/kerberos.schema"
   cat > "$dir/slapd.conf" <<CONF
@@ -137,7 +137,8 @@ CONF
   slapadd -f "$dir/slapd.conf" -l "$dir/base.ldif"
   setsid slapd -d 0 -f "$dir/slapd.conf" -h "$url" > "$dir/slapd.log" 2>&1 < /dev/null &
   echo $! > "$dir/slapd.pid"
-  await slapd "$(cat "$dir/slapd.pid")" test -S "$socket"
+  # The socket's file is there before anybody listens on it: an answer is the sign.
+  await slapd "$(cat "$dir/slapd.pid")" ldapwhoami -Q -Y EXTERNAL -H "$url" > /dev/null
 }
 
 # The kadmin commands that make people, services and keytabs.
@@ -193,17 +194,17 @@ up() {
     esac
     shift 2
   done
-  need slapd slapadd ldapmodify krb5kdc kdb5_ldap_util kadmin.local
+  need slapd slapadd ldapmodify ldapwhoami krb5kdc kdb5_ldap_util kadmin.local
   mkdir -p "$dir/kt"
   dir=$(cd "$dir" && pwd)
   sockets=$(mktemp -d /tmp/wg-ldap.XXXXXX)
   echo "$sockets" > "$dir/socket-dir"
   url="ldapi://${sockets//\//%2F}%2Fs"
   export PATH="$PATH:/usr/sbin" KRB5_CONFIG=$dir/krb5.conf KRB5_KDC_PROFILE=$dir/kdc.conf
-  trap 'down "$dir"' ERR
+  trap 'tail -n 5 "$dir"/*.log "$dir"/*.out >&2 2>/dev/null || true; down "$dir"' ERR
   write_krb5_conf "$dir" "$port"
   write_kdc_conf "$dir" "$port" "$life" "$url"
-  start_directory "$dir" "$url" "$sockets/s"
+  start_directory "$dir" "$url"
   kdb5_ldap_util -H "$url" create -r "$REALM" -subtrees "$SUFFIX" -s -P master > "$dir/create.log" 2>&1
   population "$dir" "$users" "$hosts" | kadmin.local > "$dir/kadmin.log" 2>&1
   delegation "$hosts" | ldapmodify -Q -Y EXTERNAL -H "$url" > "$dir/delegation.log" 2>&1
