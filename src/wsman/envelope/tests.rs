@@ -371,6 +371,13 @@ fn threat_44_the_work_is_linear_in_the_length() {
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
+#[test]
+fn threat_60_what_a_client_sends_is_not_shown_by_debug() {
+    let envelope = parse(&SEND.replace("aGVsbG8gc3RkaW4NCg==", "aHVudGVyMg==")).unwrap();
+    let shown = format!("{envelope:?}");
+    assert!(!shown.contains("aHVudGVyMg") && shown.contains("Send"), "{shown}");
+}
+
 const BASES: [&str; 6] = [GET, PULL, CREATE, COMMAND, SEND, COMPRESSED];
 
 proptest! {

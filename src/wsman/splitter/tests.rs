@@ -155,6 +155,13 @@ fn threat_48_a_sealed_answer_that_is_not_one_is_an_error() {
     ));
 }
 
+#[test]
+fn threat_60_what_a_host_answers_is_not_shown_by_debug() {
+    let mut splitter = AnswerSplitter::plain(&Limits::default());
+    splitter.push(b"<a>hunter2");
+    assert!(!format!("{splitter:?}").contains("hunter2"));
+}
+
 trait ReplaceClosing {
     fn replace_closing(self) -> Vec<u8>;
 }
