@@ -763,6 +763,33 @@ fn every_shipped_file_is_right() {
     }
 }
 
+#[test]
+fn the_pod_fits_the_sidecars_configuration() {
+    let manifest = include_str!("../../deploy/kubernetes/sidecar.yaml");
+    let config = Config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/sidecar.yaml")).unwrap();
+    let mounted = |path: &Path| {
+        let mounts = manifest.lines().filter_map(|line| line.split("mountPath: ").nth(1));
+        mounts.into_iter().any(|mount| path.starts_with(mount.split([',', ' ']).next().unwrap()))
+    };
+    for account in config.accounts.values() {
+        let Account::Keytab { keytab, .. } = account else { panic!("a pod has no passwords") };
+        assert!(mounted(keytab) && manifest.contains(&format!("{}]", keytab.display())), "{keytab:?}");
+    }
+    assert!(mounted(&config.audit.directory), "{:?}", config.audit.directory);
+    for listener in &config.listeners {
+        if let ListenAddress::Unix(path) = &listener.settings.address {
+            assert!(mounted(path), "{path:?}");
+        }
+        if let Peers::ByUid(uids) = &listener.peers {
+            assert!(uids.keys().all(|uid| manifest.contains(&format!("runAsUser: {uid} "))), "{uids:?}");
+        }
+    }
+    let admin = config.admin.address.unwrap();
+    for path in ["healthz", "readyz"] {
+        assert!(manifest.contains(&format!("[winrm-gateway, probe, --url, \"http://{admin}/{path}\"]")));
+    }
+}
+
 /// The keys that a file type has, as its own error names them.
 fn keys_of<T: serde::de::DeserializeOwned>() -> Vec<String> {
     let tree = Node::parse("no_such_key_at_all: 1\n", 0).unwrap();
