@@ -1,5 +1,5 @@
 //! Messages of real peers, byte for byte: what is read from them, and that nothing shorter is.
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "tests say what must hold")]
+#![expect(clippy::expect_used, reason = "tests say what must hold")]
 
 use std::fmt::Write as _;
 use std::fs;

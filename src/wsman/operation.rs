@@ -177,6 +177,10 @@ impl Operation {
     }
 
     /// The operation that the same action is when its resource is a shell.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other action is the same on a shell, and execute in any case"
+    )]
     const fn on_shell(self) -> Self {
         match self {
             Self::Create => Self::CreateShell,

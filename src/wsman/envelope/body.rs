@@ -139,7 +139,7 @@ impl<'x> BodyFacts<'x> {
             return Err(EnvelopeError::CommandIdsDisagree);
         }
         self.whole_shell |= found.is_none();
-        self.command_id = found.or(self.command_id.take());
+        self.command_id = found.or_else(|| self.command_id.take());
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ pub enum Protocol {
     Spnego,
     /// Scheme Kerberos.
     Kerberos,
-    /// Scheme CredSSP, which the gateway does not take part in.
+    /// Scheme `CredSSP`, which the gateway does not take part in.
     CredSsp,
 }
 
@@ -52,10 +52,10 @@ pub enum SealedError {
     /// Another content type, or one without protocol.
     #[error("the content type is not multipart/encrypted with a known protocol")]
     ContentType,
-    /// `multipart/x-multi-encrypted`: several sealed chunks, which only CredSSP sends.
+    /// `multipart/x-multi-encrypted`: several sealed chunks, which only `CredSSP` sends.
     #[error("messages sealed in several chunks are not supported")]
     MultiEncrypted,
-    /// Sealed for CredSSP.
+    /// Sealed for `CredSSP`.
     #[error("messages sealed by CredSSP are not supported")]
     CredSsp,
     /// The body ends before it is complete.

@@ -123,18 +123,14 @@ fn sealed_answers_are_cut_by_their_lengths_and_not_by_their_bytes() {
     // A mechanism that puts its trailer behind the data, and RC4's one byte of padding.
     let trailing = sealed::encode(Protocol::Kerberos, Charset::Utf8, 10, &[7; 32], &[1; 10 + 28]);
     let padded = sealed::encode(Protocol::Kerberos, Charset::Utf8, 10, &[7; 46], &[1; 11]);
-    let all = [tricky.clone(), trailing.clone(), padded.clone()];
+    let all = [tricky.clone(), trailing, padded.clone()];
     assert_eq!(sealed(&all.concat(), &[1]), Ok(all.to_vec()));
     for piece in &all {
         let parts = sealed::decode(sealed::content_type(Protocol::Kerberos), piece, &Limits::default());
         assert!(parts.is_ok());
     }
     let omi = [tricky.as_slice(), b"\r\n", padded.as_slice(), b"\r\n"].concat();
-    assert_eq!(
-        sealed(&omi, &[3]),
-        Ok(vec![tricky.clone(), padded.clone()]),
-        "one more line end, as OMI writes it"
-    );
+    assert_eq!(sealed(&omi, &[3]), Ok(vec![tricky, padded]), "one more line end, as OMI writes it");
 }
 
 #[test]
@@ -157,6 +153,13 @@ fn threat_48_a_sealed_answer_that_is_not_one_is_an_error() {
         AnswerSplitter::sealed("application/soap+xml", &Limits::default()),
         Err(SplitError::Sealed(SealedError::ContentType))
     ));
+}
+
+#[test]
+fn threat_60_what_a_host_answers_is_not_shown_by_debug() {
+    let mut splitter = AnswerSplitter::plain(&Limits::default());
+    splitter.push(b"<a>hunter2");
+    assert!(!format!("{splitter:?}").contains("hunter2"));
 }
 
 trait ReplaceClosing {
