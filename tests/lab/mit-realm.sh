@@ -53,7 +53,7 @@ down() {
 await() {
   local what=$1 pid=$2; shift 2
   for _ in $(seq 500); do
-    if "$@" 2>/dev/null; then return 0; fi
+    if "$@" > /dev/null 2>&1; then return 0; fi
     kill -0 "$pid" 2>/dev/null || die "$what ended at once; see the logs in its directory"
     read -rt 0.02 <> <(:) || true
   done
@@ -115,7 +115,7 @@ CONF
 }
 
 start_directory() {
-  local dir=$1 url=$2 socket=$3
+  local dir=$1 url=$2
   mkdir -p "$dir/directory"
   zcat -f /usr/share/doc/krb5-kdc-ldap/kerberos.schema* > "$dir/kerberos.schema"
   cat > "$dir/slapd.conf" <<CONF
@@ -137,7 +137,8 @@ CONF
   slapadd -f "$dir/slapd.conf" -l "$dir/base.ldif"
   setsid slapd -d 0 -f "$dir/slapd.conf" -h "$url" > "$dir/slapd.log" 2>&1 < /dev/null &
   echo $! > "$dir/slapd.pid"
-  await slapd "$(cat "$dir/slapd.pid")" test -S "$socket"
+  # The socket is there before anybody listens on it.
+  await slapd "$(cat "$dir/slapd.pid")" ldapwhoami -Q -Y EXTERNAL -H "$url"
 }
 
 # The kadmin commands that make people, services and keytabs.
@@ -181,6 +182,11 @@ delegation() {
   done
 }
 
+failed() {
+  tail -n 5 "$1"/*.log >&2 || true
+  down "$1"
+}
+
 up() {
   local dir=$1 port=$2; shift 2
   local users=0 hosts=0 life=10h sockets url
@@ -193,17 +199,17 @@ up() {
     esac
     shift 2
   done
-  need slapd slapadd ldapmodify krb5kdc kdb5_ldap_util kadmin.local
+  need slapd slapadd ldapmodify ldapwhoami krb5kdc kdb5_ldap_util kadmin.local
   mkdir -p "$dir/kt"
   dir=$(cd "$dir" && pwd)
   sockets=$(mktemp -d /tmp/wg-ldap.XXXXXX)
   echo "$sockets" > "$dir/socket-dir"
   url="ldapi://${sockets//\//%2F}%2Fs"
   export PATH="$PATH:/usr/sbin" KRB5_CONFIG=$dir/krb5.conf KRB5_KDC_PROFILE=$dir/kdc.conf
-  trap 'down "$dir"' ERR
+  trap 'failed "$dir"' ERR
   write_krb5_conf "$dir" "$port"
   write_kdc_conf "$dir" "$port" "$life" "$url"
-  start_directory "$dir" "$url" "$sockets/s"
+  start_directory "$dir" "$url"
   kdb5_ldap_util -H "$url" create -r "$REALM" -subtrees "$SUFFIX" -s -P master > "$dir/create.log" 2>&1
   population "$dir" "$users" "$hosts" | kadmin.local > "$dir/kadmin.log" 2>&1
   delegation "$hosts" | ldapmodify -Q -Y EXTERNAL -H "$url" > "$dir/delegation.log" 2>&1
