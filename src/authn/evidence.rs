@@ -119,6 +119,19 @@ pub(crate) enum AuthnError {
 }
 
 impl AuthnError {
+    /// Every reason of this module, for registering metrics.
+    pub(crate) const REASONS: &'static [&'static str] = &[
+        "certificate_too_large",
+        "certificate_unreadable",
+        "certificate_not_trusted",
+        "certificate_wrong_usage",
+        "certificate_forbidden_name",
+        "no_mapping",
+        "ambiguous_mapping",
+        "several_names",
+        "not_a_principal",
+    ];
+
     /// The reason in records and metrics.
     pub(crate) fn reason(&self) -> &'static str {
         match self {

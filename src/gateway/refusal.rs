@@ -108,6 +108,9 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// The reasons that are the spine's own.
+    pub(super) const REASONS: [&'static str; 4] = ["client_gone", "not_recordable", "no_evidence", "scheme_not_accepted"];
+
     /// The client's certificate stopped counting while its request was under way.
     pub(super) fn no_longer_trusted(reason: FailureReason) -> Self {
         Self {

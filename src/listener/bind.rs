@@ -60,6 +60,11 @@ impl Bound {
         self.tls.as_ref()
     }
 
+    /// The listener's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.settings.name
+    }
+
     /// What the operator should know although everything loads: expired files, readable keys.
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.tls.as_ref().map(|tls| tls.current().warnings().to_vec()).unwrap_or_default()
