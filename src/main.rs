@@ -1,6 +1,6 @@
 //! The command line: arguments, configuration, run, exit code. Nothing is decided here.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -66,9 +66,32 @@ fn main() -> ExitCode {
 }
 
 fn serve(path: &std::path::Path) -> anyhow::Result<()> {
+    log_to_stderr();
     let config = Config::load(path)?;
     config.check_files()?;
+    if let Some(krb5) = config.kerberos_config()
+        && std::env::var_os(KRB5_CONFIG).is_none_or(|set| set != krb5)
+    {
+        return Err(again_with(krb5));
+    }
     Ok(Gateway::start(config, path)?.run()?)
+}
+
+/// Starts this program anew, in the same process, with the environment by which libkrb5 finds its configuration.
+///
+/// Why: the library reads the variable whenever it likes, from any thread, so it can only be set before there are threads.
+fn again_with(krb5: &std::path::Path) -> anyhow::Error {
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
+    let arguments = std::env::args_os().skip(1);
+    let error = std::process::Command::new(program).args(arguments).env(KRB5_CONFIG, krb5).exec();
+    anyhow::Error::new(error).context("the program can't be started anew with `kerberos.config`")
+}
+
+/// One JSON object a line: nothing that a peer sent can forge a line or reach a terminal.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_LOG));
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
 fn check(config: &std::path::Path, syntax: bool) -> anyhow::Result<String> {
@@ -89,6 +112,11 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
 const DEFAULT_CONFIG: &str = "/etc/winrm-gateway/gateway.yaml";
 
 const EX_CONFIG: u8 = 78;
+
+const KRB5_CONFIG: &str = "KRB5_CONFIG";
+
+/// pingora tells of every step of its own start and end; that is for those who ask.
+const DEFAULT_LOG: &str = "info,pingora_core=warn";
 
 const AFTER_HELP: &str = "\
 Files:

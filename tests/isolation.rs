@@ -12,6 +12,8 @@ use support::{Lab, Raw, envelope};
 fn ask(lab: &Arc<Lab>, people: &[String], hosts: &[String], connections: usize, requests: usize) -> usize {
     let mut threads = Vec::new();
     for person in people {
+        // Issued before the threads begin: two of them must not write one file.
+        lab.pki.person(person);
         for connection in 0..connections {
             let (lab, person, hosts) = (Arc::clone(lab), person.clone(), hosts.to_vec());
             threads.push(std::thread::spawn(move || {

@@ -1,5 +1,5 @@
 //! Messages of real peers, byte for byte: what is read from them, and that nothing shorter is.
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "tests say what must hold")]
+#![expect(clippy::expect_used, reason = "tests say what must hold")]
 
 use std::fmt::Write as _;
 use std::fs;
@@ -220,7 +220,10 @@ fn threat_41_everything_on_a_shell_and_everything_unknown_is_execute() {
     for (from, to) in [
         ("wsman/1/config<", "wsman/1/windows/shell<"),
         ("wsman/1/config<", "wsman/1/WINDOWS/Shell/x<"),
-        ("http://schemas.microsoft.com/wbem/wsman/1/config<", "http://schemas.microsoft.com/PowerShell/JEARole<"),
+        (
+            "http://schemas.microsoft.com/wbem/wsman/1/config<",
+            "http://schemas.microsoft.com/PowerShell/JEARole<",
+        ),
         ("transfer/Get<", "transfer/Unknown<"),
     ] {
         let body = get.replace(from, to);
@@ -243,7 +246,11 @@ fn threat_42_two_shells_or_two_commands_are_refused() {
     let stream = |id: &str| format!("<rsp:Stream Name=\"stdin\"{id}>eA==</rsp:Stream></rsp:Send>");
     for id in [" CommandId=\"OTHER\"", ""] {
         let body = send.replace("</rsp:Send>", &stream(id));
-        assert_eq!(parse(body.as_bytes()).expect_err("two commands"), EnvelopeError::CommandIdsDisagree, "{id}");
+        assert_eq!(
+            parse(body.as_bytes()).expect_err("two commands"),
+            EnvelopeError::CommandIdsDisagree,
+            "{id}"
+        );
     }
     let same = send.replace("</rsp:Send>", &stream(" CommandId=\"1d3e4b50-d109-49df-8923-8fd081967f8a\""));
     assert!(parse(same.as_bytes()).is_ok());
@@ -266,13 +273,25 @@ fn threat_43_two_actions_or_header_in_body_are_refused() {
         (get.replace(action, &format!("<![CDATA[{action}").replace("</a:", "]]></a:")), "not_plain_text"),
         (get.replace(action, &format!("<a:Action>{action}</a:Action>")), "not_plain_text"),
         (get.replace("xmlns:a=", "xmlns:a=\"x\" xmlns:a="), "not_well_formed"),
-        (get.replace("http://schemas.xmlsoap.org/ws/2004/08/addressing\"", "http://www.w3.org/2005/08/addressing\""), "other_addressing"),
         (
-            get.replace("</s:Header>", "<b:Action xmlns:b=\"http://www.w3.org/2005/08/addressing\"/></s:Header>"),
+            get.replace(
+                "http://schemas.xmlsoap.org/ws/2004/08/addressing\"",
+                "http://www.w3.org/2005/08/addressing\"",
+            ),
+            "other_addressing",
+        ),
+        (
+            get.replace(
+                "</s:Header>",
+                "<b:Action xmlns:b=\"http://www.w3.org/2005/08/addressing\"/></s:Header>",
+            ),
             "other_addressing",
         ),
         (get.replace("2003/05/soap-envelope", "2001/12/soap-envelope"), "other_soap"),
-        (get.replace("</s:Header>", "<q:New xmlns:q=\"q\" s:mustUnderstand=\"1\"/></s:Header>"), "must_understand"),
+        (
+            get.replace("</s:Header>", "<q:New xmlns:q=\"q\" s:mustUnderstand=\"1\"/></s:Header>"),
+            "must_understand",
+        ),
         (get.replace("</s:Header>", "</s:Header><s:Header/>"), "envelope_shape"),
         (get.replace("</s:Envelope>", "<s:Body/></s:Envelope>"), "envelope_shape"),
         (get.replace("</s:Envelope>", "<s:Header/></s:Envelope>"), "envelope_shape"),
@@ -288,7 +307,8 @@ fn threat_43_two_actions_or_header_in_body_are_refused() {
 
 #[test]
 fn threat_43_prefixes_mean_what_they_are_bound_to() {
-    let envelope = parse(&vector("soap/soap-wmi-config/differential-prefix-swap.request.xml")).expect("legal");
+    let envelope =
+        parse(&vector("soap/soap-wmi-config/differential-prefix-swap.request.xml")).expect("legal");
     assert_eq!(*envelope.operation(), Operation::Get);
     assert_eq!(
         envelope.resource_uri().expect("one").as_str(),
@@ -399,7 +419,10 @@ fn threat_45_utf_16_is_transcoded_once_and_those_bytes_are_sent_on() {
     let envelope = Envelope::parse(Bytes::from(declared), Some(Charset::Utf16Le), &limits).expect("declared");
     assert_eq!(envelope.bytes(), get.as_bytes());
     let marked = Bytes::from([b"\xef\xbb\xbf", get.as_bytes()].concat());
-    assert_eq!(Envelope::parse(marked, Some(Charset::Utf8), &limits).expect("marked").bytes(), get.as_bytes());
+    assert_eq!(
+        Envelope::parse(marked, Some(Charset::Utf8), &limits).expect("marked").bytes(),
+        get.as_bytes()
+    );
 }
 
 #[test]
@@ -452,7 +475,10 @@ fn threat_48_a_sealed_body_that_is_not_exactly_two_parts_is_refused() {
         ("multipart/encrypted;protocol=\"x\"", SealedError::ContentType),
         (sealed::content_type(Protocol::CredSsp), SealedError::CredSsp),
         (&spnego.replace("multipart/encrypted", "multipart/x-multi-encrypted"), SealedError::MultiEncrypted),
-        (&format!("{spnego};protocol=\"application/HTTP-Kerberos-session-encrypted\""), SealedError::ContentType),
+        (
+            &format!("{spnego};protocol=\"application/HTTP-Kerberos-session-encrypted\""),
+            SealedError::ContentType,
+        ),
     ] {
         assert_eq!(sealed::decode(content_type, &body, &limits), Err(error), "{content_type}");
     }
@@ -468,7 +494,11 @@ fn threat_48_the_length_must_be_that_of_what_was_unsealed() {
     assert_eq!(parts.check_length(parts.length + 1), Err(SealedError::Length));
     let body = vector("sealed/krb5-rc4hmac-1-client.multipart.bin");
     let parts = sealed::decode(sealed::content_type(Protocol::Kerberos), &body, &limits).expect("real");
-    assert_eq!((parts.length, parts.check_length(95)), (96, Ok(())), "RC4 pads one byte, and clients count it");
+    assert_eq!(
+        (parts.length, parts.check_length(95)),
+        (96, Ok(())),
+        "RC4 pads one byte, and clients count it"
+    );
     assert_eq!(parts.check_length(94), Err(SealedError::Length));
 }
 
@@ -478,4 +508,5 @@ fn text(name: &str) -> String {
 
 const IDENTIFY: &str = "<s:Body><i:Identify \
     xmlns:i=\"http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd\"/></s:Body>";
-const ACTION: &str = "<a:Action s:mustUnderstand=\"true\">http://schemas.xmlsoap.org/ws/2004/09/transfer/Get</a:Action>";
+const ACTION: &str =
+    "<a:Action s:mustUnderstand=\"true\">http://schemas.xmlsoap.org/ws/2004/09/transfer/Get</a:Action>";

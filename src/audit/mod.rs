@@ -27,6 +27,8 @@ mod recorded;
 mod sink;
 mod writer;
 
+/// What an intent must be before its request may run, as the route has it.
+pub(crate) use crate::policy::BeforeRun;
 pub(crate) use clock::{Clock, SystemClock};
 pub(crate) use queue::Stats;
 pub(crate) use record::{Blame, ConnectionFailure, Ending, Facts, Outcome, RequestId};
@@ -43,7 +45,6 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::policy::BeforeRun;
 use clock::rfc3339;
 use line::line;
 use queue::{Claim, Item, NotTaken, Queue};

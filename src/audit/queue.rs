@@ -46,7 +46,7 @@ pub(super) enum Claim {
 }
 
 /// Why a line was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum NotTaken {
     /// Too many lines wait already.
     Full,
@@ -189,7 +189,7 @@ impl Queue {
     }
 
     /// The writer no longer holds `items`: they are `durable`, or nobody wants them any more.
-    pub(super) fn settle<'a>(&self, items: impl Iterator<Item = &'a Item>, durable: bool) {
+    pub(super) fn settle(&self, items: &[Item], durable: bool) {
         let mut state = self.lock();
         for item in items {
             state.taken = state.taken.saturating_sub(1);

@@ -138,18 +138,6 @@ pub(crate) enum Ending {
     Abandoned,
 }
 
-impl Ending {
-    /// The label in metrics, as in records.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-            Self::Abandoned => "abandoned",
-        }
-    }
-}
-
 /// Whose doing a refusal or failure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -130,7 +130,7 @@ impl Writer {
             observer(duration);
         }
         self.appended = 0;
-        self.queue.settle(self.held.iter(), true);
+        self.queue.settle(&self.held, true);
         for waiter in self.held.drain(..).filter_map(|item| item.waiter) {
             // One who stopped waiting has refused the request already.
             let _given_up = waiter.send(());
@@ -150,7 +150,7 @@ impl Writer {
         let fresh = self.held.split_off(self.appended);
         let (given_up, wanted): (Vec<_>, Vec<_>) = fresh.into_iter().partition(Item::is_given_up);
         self.held.extend(wanted);
-        self.queue.settle(given_up.iter(), false);
+        self.queue.settle(&given_up, false);
     }
 
     /// Holds a line that says how many are missing.

@@ -1,10 +1,6 @@
 //! What a method proved, before anybody asks whom it names.
 
-use std::{
-    fmt::Write as _,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use rustls::pki_types::UnixTime;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -123,6 +119,19 @@ pub(crate) enum AuthnError {
 }
 
 impl AuthnError {
+    /// Every reason of this module, for registering metrics.
+    pub(crate) const REASONS: &'static [&'static str] = &[
+        "certificate_too_large",
+        "certificate_unreadable",
+        "certificate_not_trusted",
+        "certificate_wrong_usage",
+        "certificate_forbidden_name",
+        "no_mapping",
+        "ambiguous_mapping",
+        "several_names",
+        "not_a_principal",
+    ];
+
     /// The reason in records and metrics.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
@@ -218,7 +227,10 @@ impl Authenticator {
                     return None;
                 }
                 let rule = rules.into_iter().find(|rule| rule.uid.is_none())?;
-                Some(Evidence::Peer { principal: rule.principal.clone(), process: "loopback process".to_owned() })
+                Some(Evidence::Peer {
+                    principal: rule.principal.clone(),
+                    process: "loopback process".to_owned(),
+                })
             }
         }
     }
@@ -240,7 +252,8 @@ impl ConnectionProof {
         }
         self.certificate = None;
         let material = Trust { anchors: trust.client_anchors(), crls: trust.client_crls() };
-        let certificate = Arc::new(VerifiedCertificate::verify(&tls.client_chain, material, UnixTime::now())?);
+        let certificate =
+            Arc::new(VerifiedCertificate::verify(&tls.client_chain, material, UnixTime::now())?);
         self.certificate = Some(Checked {
             certificate: Arc::clone(&certificate),
             generation: trust.generation(),

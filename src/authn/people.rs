@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Authenticated, CertMappings, Evidence, GroupName, Principal, Realms, UnmappedCertificate,
-};
+use super::{Authenticated, CertMappings, Evidence, GroupName, Principal, Realms, UnmappedCertificate};
 use crate::wsman::Envelope;
 
 /// Who may be behind evidence.
@@ -51,7 +49,11 @@ impl People {
     ///
     /// # Errors
     /// When it names nobody, or more than one.
-    pub(crate) fn identify(&self, evidence: &Evidence, envelope: &Envelope) -> Result<Authenticated, IdentifyError> {
+    pub(crate) fn identify(
+        &self,
+        evidence: &Evidence,
+        envelope: &Envelope,
+    ) -> Result<Authenticated, IdentifyError> {
         let principal = match evidence {
             Evidence::Peer { principal, .. } => principal.clone(),
             Evidence::Certificate(certificate) => {

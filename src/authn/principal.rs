@@ -48,7 +48,7 @@ pub(crate) enum NameCase {
 /// What the configuration says of one realm.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Realm {
-    /// The NetBIOS domain name, by which `DOMAIN\user` names the realm.
+    /// The `NetBIOS` domain name, by which `DOMAIN\user` names the realm.
     pub(crate) netbios: Option<String>,
     /// Whether case tells people apart.
     pub(crate) case: NameCase,

@@ -288,6 +288,14 @@ impl<'de> Visitor<'de> for AsItStands {
         Ok(Value::Text(value.to_owned()))
     }
 
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(value) = access.next_element()? {
+            items.push(Node { place: super::tree::Place::default(), value });
+        }
+        Ok(Value::List(items))
+    }
+
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut entries = Vec::new();
         while let Some((name, value)) = access.next_entry::<String, Value>()? {

@@ -384,7 +384,7 @@ pub(super) struct KerberosFile {
 
 impl Default for KerberosFile {
     fn default() -> Self {
-        Self { config: None, threads: 32, deadline_ms: 10_000, breaker_failures: 5, breaker_pause_ms: 10_000 }
+        Self { config: None, threads: 32, deadline_ms: 5_000, breaker_failures: 5, breaker_pause_ms: 10_000 }
     }
 }
 

@@ -64,7 +64,7 @@ impl Listener {
 /// The listeners of the configuration, each under `limits`.
 pub(super) fn read(reader: &Reader, people: &People, limits: &Limits) -> Vec<Listener> {
     let files = reader.items::<ListenerFile>("listeners");
-    if files.is_empty() {
+    if reader.is_missing("listeners") {
         reader.wrong(
             &Key::root("listeners"),
             "there is no listener, so nobody could come in; add one under `listeners`",

@@ -143,6 +143,12 @@ impl Config {
         .join(", ")
     }
 
+    /// Where libkrb5 is to find its configuration, if not where it looks by itself.
+    #[must_use]
+    pub fn kerberos_config(&self) -> Option<&Path> {
+        self.kerberos.config.as_deref()
+    }
+
     /// The error that `what` is wrong with the content of the file at `path`, which the configuration names.
     pub(crate) fn wrong_file(&self, path: &Path, what: String) -> ConfigError {
         match self.files.iter().find(|file| file.path == path) {

@@ -115,6 +115,15 @@ impl Reader {
         }
     }
 
+    /// Whether nothing at all is written at the root key `name`, right or wrong.
+    pub(super) fn is_missing(&self, name: &str) -> bool {
+        match self.tree.at(&Key::root(name)).map(|node| &node.value) {
+            None | Some(Value::Null) => true,
+            Some(Value::List(items)) => items.is_empty(),
+            Some(Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_)) => false,
+        }
+    }
+
     /// The entries of the map at the root key `name` that could be read.
     pub(super) fn entries<T: DeserializeOwned>(&self, name: &str) -> Vec<(Key, String, T)> {
         let key = Key::root(name);

@@ -32,7 +32,7 @@ pub(super) struct Surroundings<'a> {
 /// The routes of the configuration.
 pub(super) fn read(around: Surroundings<'_>, audit: &AuditFile) -> Vec<Route> {
     let files = around.reader.items::<RouteFile>("routes");
-    if files.is_empty() {
+    if around.reader.is_missing("routes") {
         around.reader.wrong(
             &Key::root("routes"),
             "there is no route, so nothing could be reached; add one under `routes`",

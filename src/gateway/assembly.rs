@@ -8,18 +8,22 @@ use std::{
     },
 };
 
-use super::{Spine, serve::Serving, start::StartError};
+use super::{
+    Spine,
+    refusal::{Refusal, Stage},
+    serve::Serving,
+};
 use crate::{
     audit::{self, Audit},
-    authn::{Authenticator, PeerRule, People, PeopleSettings},
+    authn::{Authenticator, AuthnError, PeerRule, People, PeopleSettings},
     backend::{self, Backends},
     config::{self, Account, Config, ConfigErrors, Peers},
-    credential::{self, Credentials, Keys},
-    gssapi::Door,
-    listener::Listeners,
-    policy::{HostName, Policy, PolicyError},
-    telemetry::{self, Metrics},
-    wsman,
+    credential::{self, CredentialError, Credentials, Keys},
+    gssapi::{self, Door},
+    listener::{self, FailureReason, Reason, Tls},
+    policy::{Denied, HostName, Policy, PolicyError},
+    telemetry::{Ask, Metrics, Sources, Vocabulary},
+    wsman::{self, EnvelopeError},
 };
 
 /// What outlives every state of the configuration.
@@ -52,6 +56,7 @@ pub(super) fn spine(config: &Config, shared: &Shared, former: Option<&Spine>) ->
         backends: Arc::new(backends),
         limits,
         max_timeout: config.envelopes.max_timeout,
+        generation: config.generation.clone(),
     })
 }
 
@@ -115,15 +120,66 @@ pub(super) fn audit_settings(config: &config::Audit) -> audit::Settings {
 ///
 /// # Errors
 /// One line for each that does not, with the file, line and key of the configuration that names it.
-pub(super) fn check_keytabs(config: &Config, door: &Door) -> Result<(), ConfigErrors> {
+pub(super) fn check_keytabs(config: &Config) -> Result<(), ConfigErrors> {
     let wrong = config.accounts.values().filter_map(|account| match account {
         Account::Keytab { principal, keytab } => {
-            let error = door.check_keytab(principal, keytab).err()?;
+            let error = gssapi::check_keytab(keytab, Some(principal)).err()?;
             Some(config.wrong_file(keytab, super::refusal::chain(&error)))
         }
         Account::Password { .. } => None,
     });
     ConfigErrors::of(wrong.collect())
+}
+
+/// The words that metrics may be labelled with: the configuration's, and the stages' own.
+pub(super) fn vocabulary(config: &Config) -> Vocabulary {
+    let gate = Reason::ALL.into_iter().map(Reason::as_str);
+    let handshakes = FailureReason::ALL.into_iter().map(FailureReason::as_str);
+    let reasons = gate
+        .chain(handshakes)
+        .chain(Denied::REASONS)
+        .chain(AuthnError::REASONS.iter().copied())
+        .chain(EnvelopeError::REASONS.iter().copied())
+        .chain(CredentialError::REASONS)
+        .chain(backend::REASONS.iter().copied())
+        .chain(Refusal::REASONS);
+    Vocabulary {
+        routes: config.policy.routes.iter().map(|route| route.name.clone()).collect(),
+        stages: Stage::ALL.into_iter().map(Stage::as_str).collect(),
+        reasons: reasons.collect(),
+    }
+}
+
+/// Where metrics come from that are counted elsewhere.
+pub(super) fn sources(
+    shared: &Shared,
+    serving: &Arc<Serving>,
+    listeners: Arc<listener::Stats>,
+    certificates: Vec<(String, Tls)>,
+) -> Sources {
+    let (door, records, health) = (Arc::clone(&shared.door), Arc::clone(&shared.audit), Arc::clone(&shared.audit));
+    let (one, two, three) = (Arc::clone(serving), Arc::clone(serving), Arc::clone(serving));
+    Sources {
+        listeners,
+        door: Box::new(move || door.stats()),
+        credentials: Box::new(move || one.spine.load().credentials.stats()),
+        backends: Box::new(move || two.spine.load().backends.stats()),
+        audit: Box::new(move || records.stats()),
+        audit_healthy: Box::new(move || health.healthy()),
+        generation: Box::new(move || three.spine.load().generation.clone()),
+        certificates: Box::new(move || {
+            certificates.iter().map(|(name, tls)| (name.clone(), tls.current().expires())).collect()
+        }),
+    }
+}
+
+/// Asks whether tickets can be had.
+pub(super) fn readiness(serving: &Arc<Serving>) -> Ask {
+    let serving = Arc::clone(serving);
+    Box::new(move || {
+        let credentials = Arc::clone(&serving.spine.load().credentials);
+        Box::pin(async move { credentials.ready().await.map_err(|error| super::refusal::chain(&error)) })
+    })
 }
 
 /// Tells apart connections that were made under different states of the configuration.

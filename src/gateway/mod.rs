@@ -46,6 +46,8 @@ struct Spine {
     backends: Arc<Backends>,
     limits: Limits,
     max_timeout: Duration,
+    /// Which state of the configuration this is, for records and metrics.
+    generation: String,
 }
 
 /// One client connection, and what it has proved.

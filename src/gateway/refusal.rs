@@ -108,6 +108,9 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// The reasons that are the spine's own.
+    pub(super) const REASONS: [&'static str; 4] = ["client_gone", "not_recordable", "no_evidence", "scheme_not_accepted"];
+
     /// The client's certificate stopped counting while its request was under way.
     pub(super) fn no_longer_trusted(reason: FailureReason) -> Self {
         Self {
@@ -273,7 +276,7 @@ impl From<AuditError> for Refusal {
 impl From<CredentialError> for Refusal {
     fn from(error: CredentialError) -> Self {
         let (blame, reply, public) = match &error {
-            CredentialError::UnknownPerson(_) => {
+            CredentialError::UnknownPerson { .. } => {
                 (Blame::Client, Reply::Fault(FaultKind::AccessDenied), "the realm does not know this person")
             }
             CredentialError::NotDelegable { .. } => (
@@ -362,6 +365,7 @@ fn backend_fault(error: &BackendError) -> (FaultKind, &'static str) {
         BackendError::NotSealed { .. } | BackendError::Unsealed { .. } => {
             (FaultKind::InternalError, "the host's answer is not protected as it must be")
         }
+        BackendError::OtherRequest => (FaultKind::InternalError, "the host answered another request than the one that was sent"),
         BackendError::BrokenAnswer { .. } => (FaultKind::InternalError, "the host's answer can't be read"),
         BackendError::HostStatus { .. } => (FaultKind::EndpointUnavailable, "the host refused the request"),
         BackendError::Lost { .. } => (

@@ -83,13 +83,16 @@ impl Chores {
 
     fn take_files(&self, tls: &TlsReloader) {
         match tls.reload() {
-            Ok(()) => {
-                tracing::info!(listener = tls.listener(), "Certificates and revocation lists were read again");
+            Ok(snapshot) => {
+                for warning in snapshot.warnings() {
+                    tracing::warn!(listener = %tls.listener(), warning, "Listener's files need attention");
+                }
+                tracing::info!(listener = %tls.listener(), "Certificates and revocation lists were read again");
                 self.shared.metrics.reloaded(true);
             }
             Err(error) => {
                 let cause = chain(&error);
-                tracing::error!(listener = tls.listener(), cause, "Changed certificate files can't be used; the former ones stay in force");
+                tracing::error!(listener = %tls.listener(), cause, "Changed certificate files can't be used; the former ones stay in force");
                 self.shared.metrics.reloaded(false);
             }
         }
@@ -115,7 +118,7 @@ impl Chores {
     fn read(&self) -> Result<String, String> {
         let config = Config::load(&self.path).map_err(|error| error.to_string())?;
         config.check_files().map_err(|error| error.to_string())?;
-        assembly::check_keytabs(&config, &self.shared.door).map_err(|error| chain(&error))?;
+        assembly::check_keytabs(&config).map_err(|error| chain(&error))?;
         if Fixed::of(&config) != self.fixed {
             return Err("`listeners`, `audit`, `admin` and `kerberos` only change with a restart".to_owned());
         }

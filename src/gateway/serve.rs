@@ -60,11 +60,10 @@ impl Serving {
             spine.refuse(session, refusal, &trace).await;
         }
         let id = *trace.request_id();
-        let sample = trace.finish(ended.as_ref().map(|()| ()));
+        trace.finish(ended.as_ref().map(|()| ()), &self.metrics);
         if let Err(refusal) = &ended {
             tracing::info!(request = %id, stage = refusal.stage.as_str(), reason = refusal.reason, cause = %refusal.private, "Request refused");
         }
-        self.metrics.request(&sample);
     }
 
     /// The gate has answered; what is left is the record and the count.
@@ -75,6 +74,6 @@ impl Serving {
         };
         let trace = Trace::begin(&self.audit, client);
         tracing::debug!(request = %trace.request_id(), reason = refusal.reason, "Request refused by the gate");
-        self.metrics.request(&trace.finish(Err(&refusal)));
+        trace.finish(Err(&refusal), &self.metrics);
     }
 }

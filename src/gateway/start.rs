@@ -24,7 +24,7 @@ use crate::{
     gssapi::{Door, DoorSettings},
     listener::{self, Bound, ListenerError, Listeners},
     policy::PolicyError,
-    telemetry::{AdminError, Metrics},
+    telemetry::{self, Metrics, TelemetryError},
 };
 
 /// Why the gateway can't start.
@@ -78,8 +78,8 @@ impl From<AuditError> for StartError {
     }
 }
 
-impl From<AdminError> for StartError {
-    fn from(error: AdminError) -> Self {
+impl From<TelemetryError> for StartError {
+    fn from(error: TelemetryError) -> Self {
         Self::Admin(Box::new(error))
     }
 }
@@ -106,25 +106,28 @@ impl Gateway {
             breaker_failures: config.kerberos.breaker_failures,
             breaker_pause: config.kerberos.breaker_pause,
         }));
-        assembly::check_keytabs(&config, &door)?;
+        assembly::check_keytabs(&config)?;
         let bound = bind(&config)?;
         let audit = Arc::new(Audit::open(&assembly::audit_settings(&config.audit))?);
-        let metrics = Arc::new(Metrics::new(&assembly::labels(&config)));
+        let metrics = Arc::new(Metrics::new(assembly::vocabulary(&config))?);
+        audit.on_sync(metrics.sync_observer());
         let shared = Shared { door, audit: Arc::clone(&audit), metrics: Arc::clone(&metrics) };
         let spine = assembly::spine(&config, &shared, None).map_err(|PolicyError::Overlap { first, second }| {
             StartError::Process(io::Error::other(format!("routes {first} and {second} overlap")))
         })?;
-        let serving = Arc::new(Serving { spine: ArcSwap::from_pointee(spine), audit: Arc::clone(&audit), metrics });
+        let serving =
+            Arc::new(Serving { spine: ArcSwap::from_pointee(spine), audit: Arc::clone(&audit), metrics });
+        let certificates = bound.iter().filter_map(|bound| Some((bound.name().to_owned(), bound.tls()?.clone()))).collect();
         let listeners = listener::service(bound, Arc::clone(&serving));
+        let sources = assembly::sources(&shared, &serving, listeners.stats(), certificates);
         let (begin, shutdown) = watch::channel(false);
         let (ended, has_ended) = oneshot::channel();
-        let admin = assembly::admin(&config, &shared, &serving, &listeners, shutdown.clone())?;
-        let chores = Chores::new(path.to_owned(), &config, shared, Arc::clone(&serving), listeners.tls());
+        let admin = telemetry::bind(config.admin.address, config.admin.socket.as_deref())?;
+        let chores = Chores::new(path.to_owned(), &config, shared, Arc::clone(&serving), listeners.reloaders());
         let mut server = Server::new_with_opt_and_conf(None, server_conf());
+        let admin = telemetry::service(admin, Arc::clone(&serving.metrics), sources, assembly::readiness(&serving));
+        server.add_service(Bridged { service: admin, shutdown: shutdown.clone() });
         server.add_service(Fleet { listeners, chores: Some(chores), shutdown, ended: Some(ended) });
-        for service in admin {
-            server.add_service(service);
-        }
         Ok(Self { server, audit, signals: Signals { begin, has_ended: Mutex::new(Some(has_ended)) } })
     }
 
@@ -205,6 +208,27 @@ impl Service for Fleet {
 
     fn name(&self) -> &'static str {
         "winrm"
+    }
+}
+
+/// A service that hears of the end from us and not from pingora, which tells only when all is over.
+struct Bridged<S> {
+    service: S,
+    shutdown: ShutdownWatch,
+}
+
+#[async_trait]
+impl<S: Service> Service for Bridged<S> {
+    async fn start_service(&mut self, fds: Option<ListenFds>, _pingora: ShutdownWatch, per_fd: usize) {
+        self.service.start_service(fds, self.shutdown.clone(), per_fd).await;
+    }
+
+    fn name(&self) -> &str {
+        self.service.name()
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(1)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     credential::BackendCredential,
     listener::{ClientAddr, ClientConnection, Request},
     policy::{Destination, OperationPermit},
-    telemetry::RequestSample,
+    telemetry::Metrics,
     wsman::{Envelope, MessageId},
 };
 
@@ -31,7 +31,6 @@ pub(super) struct Trace {
     stages: [AtomicU64; Stage::ALL.len()],
     message_id: Option<MessageId>,
     outcome: Outcome,
-    sample: RequestSample,
 }
 
 /// Where in the record the request stands.
@@ -64,7 +63,6 @@ impl Trace {
             stages: [const { AtomicU64::new(0) }; Stage::ALL.len()],
             message_id: None,
             outcome: Outcome::default(),
-            sample: RequestSample::default(),
         }
     }
 
@@ -111,7 +109,6 @@ impl Trace {
     pub(super) fn proved(&mut self, evidence: &Evidence) {
         let method = evidence.method().as_str();
         self.facts().method = Some(method);
-        self.sample.method = Some(method);
     }
 
     /// Route and host are known.
@@ -120,7 +117,6 @@ impl Trace {
         facts.route = Some(destination.route().into());
         facts.host = Some(destination.endpoint().host.to_string());
         facts.spn = Some(destination.spn().to_string());
-        self.sample.route = Some(destination.route().into());
     }
 
     /// The envelope is read.
@@ -135,7 +131,6 @@ impl Trace {
         facts.command_id = envelope.command_id().map(ToString::to_string);
         facts.message_id = envelope.message_id().map(ToString::to_string);
         self.message_id = envelope.message_id().cloned();
-        self.sample.class = Some(class.as_str());
     }
 
     /// The person is known.
@@ -208,8 +203,8 @@ impl Trace {
         self.outcome.response_bytes = Some(self.outcome.response_bytes.unwrap_or_default().saturating_add(bytes));
     }
 
-    /// Writes the one outcome, and returns what the metrics should count.
-    pub(super) fn finish(mut self, ended: Result<(), &Refusal>) -> RequestSample {
+    /// Writes the one outcome, and has `metrics` count it.
+    pub(super) fn finish(mut self, ended: Result<(), &Refusal>, metrics: &Metrics) {
         match ended {
             Ok(()) => {
                 self.outcome.result = Ending::Succeeded;
@@ -222,16 +217,15 @@ impl Trace {
             (micros > 0).then(|| (stage.as_str(), Duration::from_micros(micros)))
         });
         self.outcome.durations = durations.collect();
-        self.sample.stages.clone_from(&self.outcome.durations);
-        self.sample.total = self.began.elapsed();
-        self.sample.outcome = self.outcome.result.as_str();
-        match self.place {
-            Place::Pending(pending) => pending.finish(&self.outcome),
-            Place::Recorded(recorded) => recorded.finish(&self.outcome),
+        let took = self.began.elapsed();
+        let Self { mut place, outcome, .. } = self;
+        metrics.ended(facts_of(&mut place), &outcome, took);
+        match place {
+            Place::Pending(pending) => pending.finish(&outcome),
+            Place::Recorded(recorded) => recorded.finish(&outcome),
             // The writer dropped what was being written, and thus recorded it as abandoned.
             Place::Between(_) => {}
         }
-        self.sample
     }
 
     fn refused(&mut self, refusal: &Refusal) {
@@ -247,14 +241,17 @@ impl Trace {
         outcome.status = refusal.reply.status().or(outcome.status);
         outcome.fault_code = refusal.reply.fault_code().or(outcome.fault_code);
         outcome.text = Some(refusal.private.clone()).filter(|text| !text.is_empty());
-        self.sample.refusal = Some((refusal.stage.as_str(), refusal.reason));
     }
 
     fn facts(&mut self) -> &mut Facts {
-        match &mut self.place {
-            Place::Pending(pending) => pending.facts(),
-            Place::Recorded(recorded) => recorded.facts(),
-            Place::Between(facts) => facts,
-        }
+        facts_of(&mut self.place)
+    }
+}
+
+fn facts_of(place: &mut Place) -> &mut Facts {
+    match place {
+        Place::Pending(pending) => pending.facts(),
+        Place::Recorded(recorded) => recorded.facts(),
+        Place::Between(facts) => facts,
     }
 }

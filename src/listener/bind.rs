@@ -5,10 +5,11 @@ use std::net::TcpListener;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::error::ListenerError;
 use super::settings::{ListenAddress, Settings, Transport};
-use super::tls::{Tls, TlsSnapshot};
+use super::tls::{Tls, TlsReloader, TlsSnapshot};
 
 /// A listener whose address is taken and whose files are loaded; clients queue until it is served.
 #[derive(Debug)]
@@ -57,6 +58,26 @@ impl Bound {
     /// The listener's TLS, for reloads and for the names in its certificate.
     pub(crate) fn tls(&self) -> Option<&Tls> {
         self.tls.as_ref()
+    }
+
+    /// The listener's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// What the operator should know although everything loads: expired files, readable keys.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.tls.as_ref().map(|tls| tls.current().warnings().to_vec()).unwrap_or_default()
+    }
+
+    /// What loads the listener's TLS files anew while it serves; `None` without TLS.
+    pub(crate) fn reloader(&self) -> Option<TlsReloader> {
+        match (&self.settings.transport, &self.tls) {
+            (Transport::Https(settings), Some(tls)) => {
+                Some(TlsReloader::new(Arc::clone(&self.settings.name), settings.clone(), tls.clone()))
+            }
+            (Transport::Https(_) | Transport::Http, _) => None,
+        }
     }
 
     /// The address that was taken, with the port that the system chose where the settings say 0.

@@ -157,3 +157,26 @@ pub(crate) enum ListenerError {
         source: io::Error,
     },
 }
+
+impl ListenerError {
+    /// Whether what is wrong is a file or a value of the configuration, and not the state of the machine.
+    pub(crate) fn is_configuration(&self) -> bool {
+        match self {
+            Self::Read { .. }
+            | Self::TooLarge { .. }
+            | Self::Pem { .. }
+            | Self::NoCertificate { .. }
+            | Self::NoKey { .. }
+            | Self::Key { .. }
+            | Self::NotAPair { .. }
+            | Self::Certificate { .. }
+            | Self::Crl { .. }
+            | Self::Panicked { .. }
+            | Self::Verifier { .. }
+            | Self::Tls { .. }
+            | Self::NotLocal { .. }
+            | Self::NotASocket { .. } => true,
+            Self::InUse { .. } | Self::Forbidden { .. } | Self::Listen { .. } => false,
+        }
+    }
+}

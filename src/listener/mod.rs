@@ -39,7 +39,7 @@ pub(crate) use settings::{
     ClientCertificates, Limits, ListenAddress, Settings, TlsSettings, TlsVersion, Transport, Trust,
 };
 pub(crate) use stats::Stats;
-pub(crate) use tls::{Tls, TlsSnapshot};
+pub(crate) use tls::{Tls, TlsReloader, TlsSnapshot};
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -1,12 +1,14 @@
 //! An answer to a client, and its head on the wire.
 
+use std::fmt;
+
 use bytes::Bytes;
 use rustls::pki_types::UnixTime;
 
 use super::refusal::Reason;
 
 /// What a client is answered. Framing, `Date` and `Connection` are the listener's to add.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Response {
     /// The HTTP status.
     pub(crate) status: u16,
@@ -21,6 +23,16 @@ pub(crate) struct Response {
 pub(super) enum Framing {
     Length(usize),
     Chunked,
+}
+
+/// Without the body: what commands print is nobody's to log.
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("length", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Response {
@@ -103,6 +115,22 @@ mod tests {
         assert_eq!(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(date(1_709_210_096), "Thu, 29 Feb 2024 12:34:56 GMT");
         assert_eq!(date(4_102_444_799), "Thu, 31 Dec 2099 23:59:59 GMT");
+    }
+
+    #[test]
+    fn threat_60_neither_requests_nor_the_bodies_of_answers_can_be_shown() {
+        trait Silent {
+            const SHOWN: bool = false;
+        }
+        struct Probe<T>(std::marker::PhantomData<T>);
+        impl<T> Silent for Probe<T> {}
+        impl<T: fmt::Debug> Probe<T> {
+            const SHOWN: bool = true;
+        }
+        assert!(!Probe::<crate::listener::Request>::SHOWN && !Probe::<crate::listener::ClientConnection>::SHOWN);
+        assert!(Probe::<Response>::SHOWN, "the probe sees what can be shown");
+        let response = Response { status: 200, headers: Vec::new(), body: Bytes::from_static(b"hunter2") };
+        assert!(!format!("{response:?}").contains("hunter2"));
     }
 
     #[test]

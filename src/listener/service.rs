@@ -19,7 +19,7 @@ use super::connection::{ClientConnection, Origin, Stream, TlsFacts};
 use super::refusal::FailureReason;
 use super::settings::{Limits, TlsVersion};
 use super::stats::Stats;
-use super::tls::{Tls, TlsSnapshot};
+use super::tls::{Tls, TlsReloader, TlsSnapshot};
 use super::{ClientAddr, ConnectionFailure, Handler};
 
 /// All listeners, in one service and thus in one runtime: what serves a client may be shared by all clients.
@@ -35,6 +35,11 @@ pub(crate) fn service<H: Handler>(listeners: Vec<Bound>, handler: Arc<H>) -> Lis
 }
 
 impl<H> Listeners<H> {
+    /// What loads the TLS files of these listeners anew; to be asked for before the service is started.
+    pub(crate) fn reloaders(&self) -> Vec<TlsReloader> {
+        self.bound.iter().filter_map(Bound::reloader).collect()
+    }
+
     /// The service's counters.
     pub(crate) fn stats(&self) -> Arc<Stats> {
         Arc::clone(&self.stats)

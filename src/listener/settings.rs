@@ -21,6 +21,13 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
 }
 
+impl Settings {
+    /// What can't change while the listener serves: its name, its address, and by which files it is protected.
+    pub(crate) fn identity(&self) -> (Arc<str>, ListenAddress, Transport) {
+        (Arc::clone(&self.name), self.address.clone(), self.transport.clone())
+    }
+}
+
 /// Where a listener accepts connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ListenAddress {
@@ -50,7 +57,7 @@ impl std::fmt::Display for ListenAddress {
 }
 
 /// How connections are protected. Who may use plain `Http` where is decided by the configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Transport {
     /// TLS 1.2 or 1.3.
     Https(TlsSettings),
@@ -59,7 +66,7 @@ pub(crate) enum Transport {
 }
 
 /// The files and choices behind a TLS listener.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TlsSettings {
     /// PEM: the gateway's certificate first, then its intermediates.
     pub(crate) certificate: PathBuf,
@@ -91,7 +98,7 @@ impl TlsVersion {
 }
 
 /// Whether a listener asks its clients for certificates.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ClientCertificates {
     /// None are asked for.
     Off,
@@ -102,7 +109,7 @@ pub(crate) enum ClientCertificates {
 }
 
 /// Which client certificates are believed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trust {
     /// PEM bundle of the certification authorities.
     pub(crate) anchors: PathBuf,

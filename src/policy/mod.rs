@@ -24,6 +24,8 @@ mod spn;
 mod tests;
 mod trusted_hosts;
 
+/// What an operation does to the host, as `wsman` found it.
+pub(crate) use crate::wsman::ActionClass;
 pub(crate) use asked::Asked;
 pub(crate) use denied::Denied;
 pub(crate) use endpoint::{Endpoint, EndpointHost, HostTemplate, Scheme, UrlError, UrlTemplate};
@@ -38,8 +40,6 @@ pub(crate) use route::{
 pub(crate) use rules::{Rule, When, Who};
 pub(crate) use spn::{Spn, SpnClass, SpnError, SpnTemplate};
 pub(crate) use trusted_hosts::{TrustedHosts, TrustedHostsError};
-/// What an operation does to the host, as `wsman` found it.
-pub(crate) use crate::wsman::ActionClass;
 
 use crate::authn::{Accept, AuthMethod, Authenticated, GroupName, Principal};
 use index::RouteIndex;

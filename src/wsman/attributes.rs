@@ -45,7 +45,12 @@ impl<'x> Scope<'x> {
         self.marks.push(self.bindings.len());
     }
 
-    fn declare(&mut self, prefix: Option<&'x str>, uri: Cow<'x, str>, limits: &Limits) -> Result<(), EnvelopeError> {
+    fn declare(
+        &mut self,
+        prefix: Option<&'x str>,
+        uri: Cow<'x, str>,
+        limits: &Limits,
+    ) -> Result<(), EnvelopeError> {
         let reserved = match prefix {
             Some("xmlns") => true,
             Some("xml") => uri != XML,
@@ -81,7 +86,8 @@ impl<'x> Scope<'x> {
 
     fn same_namespace(&self, a: &Attribute<'_>, b: &Attribute<'_>) -> bool {
         let uri = |index: Option<usize>| index.and_then(|i| self.bindings.get(i)).map(|b| b.uri.as_ref());
-        a.prefix == b.prefix || (a.prefix.is_some() && b.prefix.is_some() && uri(a.bound_by) == uri(b.bound_by))
+        a.prefix == b.prefix
+            || (a.prefix.is_some() && b.prefix.is_some() && uri(a.bound_by) == uri(b.bound_by))
     }
 }
 
@@ -193,7 +199,11 @@ fn split(name: &str) -> Result<(Option<&str>, &str), EnvelopeError> {
         Some((prefix, local)) => (Some(prefix), local),
         None => (None, name),
     };
-    if is_ncname(local) && prefix.is_none_or(is_ncname) { Ok((prefix, local)) } else { Err(malformed("a name")) }
+    if is_ncname(local) && prefix.is_none_or(is_ncname) {
+        Ok((prefix, local))
+    } else {
+        Err(malformed("a name"))
+    }
 }
 
 /// [Namespaces in XML 1.0] production 4.

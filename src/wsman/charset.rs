@@ -67,7 +67,11 @@ pub(super) struct Decoded {
 }
 
 /// Finds the encoding by the byte order mark, compares it with what was declared, and gives UTF-8. UTF-8 is not copied.
-pub(super) fn decode(body: Bytes, declared: Option<Charset>, limits: &Limits) -> Result<Decoded, EnvelopeError> {
+pub(super) fn decode(
+    body: Bytes,
+    declared: Option<Charset>,
+    limits: &Limits,
+) -> Result<Decoded, EnvelopeError> {
     let too_large = EnvelopeError::TooLarge { limit: limits.envelope_bytes };
     let found = if body.starts_with(&[0xff, 0xfe]) { Charset::Utf16Le } else { Charset::Utf8 };
     let allowed = match found {

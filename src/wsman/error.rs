@@ -150,6 +150,49 @@ pub enum EnvelopeError {
 }
 
 impl EnvelopeError {
+    /// Every reason, for registering metrics.
+    pub const REASONS: &'static [&'static str] = &[
+        "envelope_too_large",
+        "content_type",
+        "charset_unsupported",
+        "charset_disagrees",
+        "bad_encoding",
+        "forbidden_character",
+        "not_well_formed",
+        "doctype",
+        "processing_instruction",
+        "unknown_entity",
+        "too_deep",
+        "too_many_attributes",
+        "too_many_namespaces",
+        "tag_too_long",
+        "other_soap",
+        "other_addressing",
+        "envelope_shape",
+        "header_in_body",
+        "duplicate_header",
+        "missing_header",
+        "invalid_header",
+        "not_plain_text",
+        "must_understand",
+        "wrong_role",
+        "mandatory_locale",
+        "reply_elsewhere",
+        "timeout_too_long",
+        "max_envelope_size_too_small",
+        "too_many_selectors",
+        "too_many_options",
+        "duplicate_selector",
+        "invalid_resource_uri",
+        "action_case",
+        "body_disagrees",
+        "resource_disagrees",
+        "shell_id_missing",
+        "shell_ids_disagree",
+        "command_ids_disagree",
+        "unsupported_compression",
+    ];
+
     /// A label for metrics and records, from a fixed set.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
@@ -218,9 +261,10 @@ impl EnvelopeError {
             | Self::BodyDisagrees { .. } => FaultKind::SchemaValidation,
             Self::OtherSoap | Self::OtherAddressing => FaultKind::VersionMismatch,
             Self::MissingHeader { .. } => FaultKind::HeaderRequired,
-            Self::DuplicateHeader { .. } | Self::InvalidHeader { .. } | Self::TimeoutTooLong | Self::CommandIdsDisagree => {
-                FaultKind::InvalidHeader
-            }
+            Self::DuplicateHeader { .. }
+            | Self::InvalidHeader { .. }
+            | Self::TimeoutTooLong
+            | Self::CommandIdsDisagree => FaultKind::InvalidHeader,
             Self::MustUnderstand | Self::WrongRole => FaultKind::MustUnderstand,
             Self::MandatoryLocale => FaultKind::UnsupportedLocale,
             Self::ReplyElsewhere => FaultKind::AddressingMode,

@@ -112,10 +112,10 @@ exact_name!(
     /// What is to be done: the URI of `a:Action`. Compared exactly.
     Action, "action", |text| token(text, 2048));
 exact_name!(
-    /// Where an enumeration stands ([WS-Enumeration] 3.1); opaque, compared exactly.
-    EnumerationContext, "enumeration context", |text| {
-        (1..=4096).contains(&text.len()) && !text.chars().any(char::is_control)
-    });
+/// Where an enumeration stands ([WS-Enumeration] 3.1); opaque, compared exactly.
+EnumerationContext, "enumeration context", |text| {
+    (1..=4096).contains(&text.len()) && !text.chars().any(char::is_control)
+});
 folded_name!(
     /// `p:OperationID`: an operation of a robust connection ([MS-WSMV] 2.2.4.26).
     OperationId, "operation id", |text| token(text, 128));
@@ -190,8 +190,15 @@ mod tests {
     #[test]
     fn names_that_two_readers_may_read_differently_are_refused() {
         for uri in [
-            "", "http://a/%2e", "http://a/../b", "http://a//b", "http://a/b c", "http://a/\u{212a}", "http://a\\b",
-            "http://a/b\u{7}", "http://a/http://b//c",
+            "",
+            "http://a/%2e",
+            "http://a/../b",
+            "http://a//b",
+            "http://a/b c",
+            "http://a/\u{212a}",
+            "http://a\\b",
+            "http://a/b\u{7}",
+            "http://a/http://b//c",
         ] {
             assert!(uri.parse::<ResourceUri>().is_err(), "{uri:?}");
         }

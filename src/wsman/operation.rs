@@ -177,6 +177,10 @@ impl Operation {
     }
 
     /// The operation that the same action is when its resource is a shell.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other action is the same on a shell, and execute in any case"
+    )]
     const fn on_shell(self) -> Self {
         match self {
             Self::Create => Self::CreateShell,
@@ -282,9 +286,7 @@ fn method_fits(operation: Operation, action: &Action, tuple: &Tuple<'_>) -> bool
 }
 
 fn look_up(action: &Action, resource: Option<&ResourceUri>) -> Result<(Operation, Body), EnvelopeError> {
-    let named = |row: &&Row| {
-        action.as_str().strip_prefix(row.0).is_some_and(|name| name == row.1)
-    };
+    let named = |row: &&Row| action.as_str().strip_prefix(row.0).is_some_and(|name| name == row.1);
     if let Some(row) = TABLE.iter().find(named) {
         return Ok((row.2, row.3));
     }
@@ -321,13 +323,7 @@ impl Body {
         let foreign = |body: Name<'_>| {
             matches!(
                 body.ns,
-                Ns::None
-                    | Ns::Xml
-                    | Ns::Other
-                    | Ns::Wsman
-                    | Ns::MsWsman
-                    | Ns::Addressing
-                    | Ns::MachineId
+                Ns::None | Ns::Xml | Ns::Other | Ns::Wsman | Ns::MsWsman | Ns::Addressing | Ns::MachineId
             )
         };
         match self {

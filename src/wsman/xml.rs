@@ -93,6 +93,16 @@ impl<'x> Scanner<'x> {
         self.attributes.iter().find(|a| a.ns == Ns::None && a.local == local).map(|a| a.value.as_ref())
     }
 
+    /// An attribute without namespace. The same name in a namespace or in other case is refused: another reader may take it.
+    pub(super) fn plain_attribute(&self, local: &'static str) -> Result<Option<&str>, EnvelopeError> {
+        let mut alike = self.attributes.iter().filter(|a| a.local.eq_ignore_ascii_case(local));
+        match (alike.next(), alike.next()) {
+            (None, _) => Ok(None),
+            (Some(a), None) if a.ns == Ns::None && a.local == local => Ok(Some(a.value.as_ref())),
+            _ => Err(EnvelopeError::InvalidHeader { header: local }),
+        }
+    }
+
     /// Open elements.
     pub(super) const fn depth(&self) -> usize {
         self.depth

@@ -10,7 +10,7 @@
 # People, password Passw0rd!: alice, bob, dave, carol (can't be delegated), user001 to userN.
 # Services: svc-gw@ may impersonate anybody towards HTTP/ and WSMAN/ of web01 to web04 and of host001 to hostN.fleet, not towards web05;
 # svc-plain@ may delegate but not without the person's own ticket; HTTP/gw.corp.example is the gateway's own.
-# Keytabs below DIR/kt: svc-gw, svc-plain, gw, web01 to web05, hosts (all of web*), fleet (all of host*).
+# Keytabs below DIR/kt: alice, bob, carol, dave, svc-gw, svc-plain, gw, web01 to web05, hosts (all of web*), fleet (all of host*).
 set -euo pipefail
 
 REALM=CORP.EXAMPLE
@@ -25,13 +25,16 @@ need() {
   done
 }
 
+# Whether a process is there and is no zombie, which nobody may collect for a while.
+runs() { grep -qs '^State:.[^Z]' "/proc/$1/status"; }
+
 stop() {
   local file=$1 pid
   [ -f "$file" ] || return 0
   pid=$(cat "$file")
   kill "$pid" 2>/dev/null || return 0
   for _ in $(seq 100); do
-    kill -0 "$pid" 2>/dev/null || return 0
+    runs "$pid" || return 0
     read -rt 0.02 <> <(:) || true
   done
   kill -KILL "$pid" 2>/dev/null || true
@@ -50,7 +53,7 @@ down() {
 await() {
   local what=$1 pid=$2; shift 2
   for _ in $(seq 500); do
-    if "$@" 2>/dev/null; then return 0; fi
+    if "$@" > /dev/null 2>&1; then return 0; fi
     kill -0 "$pid" 2>/dev/null || die "$what ended at once; see the logs in its directory"
     read -rt 0.02 <> <(:) || true
   done
@@ -112,7 +115,7 @@ CONF
 }
 
 start_directory() {
-  local dir=$1 url=$2 socket=$3
+  local dir=$1 url=$2
   mkdir -p "$dir/directory"
   zcat -f /usr/share/doc/krb5-kdc-ldap/kerberos.schema* > "$dir/kerberos.schema"
   cat > "$dir/slapd.conf" <<CONF
@@ -134,7 +137,8 @@ CONF
   slapadd -f "$dir/slapd.conf" -l "$dir/base.ldif"
   setsid slapd -d 0 -f "$dir/slapd.conf" -h "$url" > "$dir/slapd.log" 2>&1 < /dev/null &
   echo $! > "$dir/slapd.pid"
-  await slapd "$(cat "$dir/slapd.pid")" test -S "$socket"
+  # The socket is there before anybody listens on it.
+  await slapd "$(cat "$dir/slapd.pid")" ldapwhoami -Q -Y EXTERNAL -H "$url" > /dev/null
 }
 
 # The kadmin commands that make people, services and keytabs.
@@ -146,6 +150,7 @@ population() {
   echo "addprinc -randkey -requires_preauth +ok_to_auth_as_delegate svc-gw"
   echo "addprinc -randkey -requires_preauth svc-plain"
   echo "addprinc -randkey -requires_preauth HTTP/gw.$DOMAIN"
+  for name in alice bob carol dave; do echo "ktadd -q -norandkey -k $dir/kt/$name.keytab $name"; done
   echo "ktadd -q -k $dir/kt/svc-gw.keytab svc-gw"
   echo "ktadd -q -k $dir/kt/svc-plain.keytab svc-plain"
   echo "ktadd -q -k $dir/kt/gw.keytab HTTP/gw.$DOMAIN"
@@ -177,6 +182,11 @@ delegation() {
   done
 }
 
+failed() {
+  tail -n 5 "$1"/*.log >&2 || true
+  down "$1"
+}
+
 up() {
   local dir=$1 port=$2; shift 2
   local users=0 hosts=0 life=10h sockets url
@@ -189,17 +199,17 @@ up() {
     esac
     shift 2
   done
-  need slapd slapadd ldapmodify krb5kdc kdb5_ldap_util kadmin.local
+  need slapd slapadd ldapmodify ldapwhoami krb5kdc kdb5_ldap_util kadmin.local
   mkdir -p "$dir/kt"
   dir=$(cd "$dir" && pwd)
   sockets=$(mktemp -d /tmp/wg-ldap.XXXXXX)
   echo "$sockets" > "$dir/socket-dir"
   url="ldapi://${sockets//\//%2F}%2Fs"
   export PATH="$PATH:/usr/sbin" KRB5_CONFIG=$dir/krb5.conf KRB5_KDC_PROFILE=$dir/kdc.conf
-  trap 'down "$dir"' ERR
+  trap 'failed "$dir"' ERR
   write_krb5_conf "$dir" "$port"
   write_kdc_conf "$dir" "$port" "$life" "$url"
-  start_directory "$dir" "$url" "$sockets/s"
+  start_directory "$dir" "$url"
   kdb5_ldap_util -H "$url" create -r "$REALM" -subtrees "$SUFFIX" -s -P master > "$dir/create.log" 2>&1
   population "$dir" "$users" "$hosts" | kadmin.local > "$dir/kadmin.log" 2>&1
   delegation "$hosts" | ldapmodify -Q -Y EXTERNAL -H "$url" > "$dir/delegation.log" 2>&1

@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use super::{pki::Issued, python, root};
+use super::{pki::Issued, python, realm::Realm, root};
 
 /// One run of a real client.
 pub struct Job {
@@ -41,6 +41,13 @@ impl Job {
     pub fn certificate(self, issued: &Issued) -> Self {
         self.option("--cert", &issued.certificate.display().to_string())
             .option("--key", &issued.key.display().to_string())
+    }
+
+    /// Authenticates by Kerberos with the keys in a keytab, straight to a host.
+    pub fn kerberos(mut self, realm: &Realm, person: &str) -> Self {
+        self.environment.push(("KRB5_CONFIG".to_owned(), realm.krb5_conf()));
+        let keytab = realm.keytab(person).display().to_string();
+        self.option("--auth", "kerberos").option("--keytab", &keytab)
     }
 
     /// Trusts this authority.
@@ -88,14 +95,15 @@ impl Job {
         let found: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| {
             panic!("{error}: {text}{}", String::from_utf8_lossy(&output.stderr));
         });
-        let string = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+        let field = |key: &str| found.get(key).cloned().unwrap_or_default();
+        let string = |key: &str| field(key).as_str().map(str::to_owned);
         Ran {
-            stdout: string("stdout"),
-            stderr: string("stderr"),
-            rc: found["rc"].as_i64(),
-            error: found["error"].as_str().map(str::to_owned),
-            fault_code: found["fault_code"].as_u64(),
-            seconds: found["seconds"].as_f64().unwrap_or_default(),
+            stdout: string("stdout").unwrap_or_default(),
+            stderr: string("stderr").unwrap_or_default(),
+            rc: field("rc").as_i64(),
+            error: string("error"),
+            fault_code: field("fault_code").as_u64(),
+            seconds: field("seconds").as_f64().unwrap_or_default(),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The gateway's own binary, with a configuration written for one test.
 
 use std::{
-    fmt::Write as _,
     fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -57,7 +59,8 @@ impl Default for Settings {
             auth: "kerberos",
             credential: "{ s4u: delegation }",
             rules: vec![
-                r#"{ name: everybody, who: { principals: ["*@REALM"] }, allow: [read, write, execute] }"#.to_owned(),
+                r#"{ name: everybody, who: { principals: ["*@REALM"] }, allow: [read, write, execute] }"#
+                    .to_owned(),
             ],
             hosts: vec!["*.DOMAIN".to_owned()],
             networks: "[127.0.0.0/8]",
@@ -93,10 +96,24 @@ impl Gateway {
         command.arg("serve").arg("--config").arg(&config).env("KRB5_CONFIG", realm.krb5_conf());
         command.env("RUST_LOG", "info,winrm_gateway=debug");
         let mut process = Process::start(&mut command, &dir.join("output"));
-        process.wait_for("the gateway's readiness", || {
-            std::net::TcpStream::connect(("127.0.0.1", admin)).ok().map(drop)
-        });
+        process.wait_for("the gateway's readiness", || is_ready(admin).then_some(()));
         Self { process, port, admin, config, audit: audit.join("audit.jsonl") }
+    }
+
+    /// Waits until it says that it is ready.
+    pub fn await_ready(&self) {
+        let started = Instant::now();
+        while !is_ready(self.admin) {
+            assert!(started.elapsed() < Duration::from_secs(30), "it is not ready: {}", self.log());
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits until it has printed `text`.
+    pub fn wait_for_log(&mut self, text: &str) {
+        let output = self.process.output.clone();
+        self.process
+            .wait_for(text, || fs::read_to_string(&output).is_ok_and(|log| log.contains(text)).then_some(()));
     }
 
     /// The audit records so far.
@@ -125,15 +142,15 @@ impl Gateway {
         })
     }
 
+    /// Has every write to the audit log fail, for root too: a directory takes the file's place, as after a rotation that went wrong.
+    pub fn make_the_log_unwritable(&mut self) {
+        fs::rename(&self.audit, self.audit.with_extension("1")).expect("the file moves");
+        fs::create_dir(&self.audit).expect("a directory in its place");
+    }
+
     /// An answer of the admin listener: its status line and body.
     pub fn admin(&self, path: &str) -> (String, String) {
-        use std::io::{Read as _, Write as _};
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.admin)).expect("the admin listener");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-        (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
+        get(self.admin, path).expect("an answer of the admin listener")
     }
 
     /// The sum of all series of a metric whose labels contain `labels`.
@@ -168,6 +185,21 @@ impl Gateway {
     }
 }
 
+fn is_ready(admin: u16) -> bool {
+    get(admin, "/readyz").is_some_and(|(status, _)| status.contains(" 200 "))
+}
+
+/// One GET: the status line and the body.
+fn get(port: u16, path: &str) -> Option<(String, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(15))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.lines().next().unwrap_or_default().to_owned(), body.to_owned()))
+}
+
 /// What a configuration is written from.
 pub struct Parts<'a> {
     pub port: u16,
@@ -183,15 +215,17 @@ pub fn configuration(parts: &Parts<'_>, settings: &Settings) -> String {
     let realm = parts.realm.name;
     let domain = settings.domain;
     let server = parts.pki.issued("gateway");
-    let (scheme, own_port) = if settings.https { ("https", parts.host.https) } else { ("http", parts.host.http) };
-    let port = settings.port.unwrap_or(own_port);
     let (principal, keytab) = settings.account;
-    let fill = |text: &str| text.replace("REALM", realm).replace("DOMAIN", domain);
-    let mut text = String::new();
+    let fill = |text: &str| {
+        let ca = parts.pki.ca_file().display().to_string();
+        let port = settings.port.unwrap_or(if settings.https { parts.host.https } else { parts.host.http });
+        text.replace("REALM", realm)
+            .replace("DOMAIN", domain)
+            .replace("PORT", &port.to_string())
+            .replace("CAFILE", &ca)
+    };
     let crls: Vec<String> = settings.crls.iter().map(|path| path.display().to_string()).collect();
-    let netbios = realm.split('.').next().unwrap_or_default();
-    write!(
-        text,
+    format!(
         r#"realms: {{ {realm}: {{ netbios: {netbios} }} }}
 listeners:
   - name: fleet
@@ -208,23 +242,11 @@ cert_mappings:
   - {{ issuer: "{thumbprint}", subject: "*@{domain}", uri: "*", principal: "{{upn_user}}@{realm}" }}
 resolve: {{ "*.{domain}": 127.0.0.1 }}
 routes:
-  - name: web
-    match: {{ path: "/hosts/{{host}}/wsman" }}
-    hosts: [{hosts}]
-    networks: {networks}
-    accept: [certificate]
-    backend:
-      url: "{scheme}://{{host}}:{port}/wsman"
-      auth: {auth}
-      credential: {credential}
-      spn: "HTTP/{{host}}"
-      tls: {{ ca_file: {ca} }}
-    rules:
-{rules}
-{routes}audit: {{ directory: {audit}, before_run: durable }}
+{route}{routes}audit: {{ directory: {audit}, before_run: durable }}
 admin: {{ address: "127.0.0.1:{admin}" }}
 {more}
 "#,
+        netbios = realm.split('.').next().unwrap_or_default(),
         listen = parts.port,
         certificate = server.certificate.display(),
         key = server.key.display(),
@@ -234,16 +256,35 @@ admin: {{ address: "127.0.0.1:{admin}" }}
         listeners = fill(&settings.listeners),
         keytab = parts.realm.keytab(keytab).display(),
         thumbprint = parts.pki.thumbprint,
-        hosts = settings.hosts.iter().map(|host| format!("\"{}\"", fill(host))).collect::<Vec<_>>().join(", "),
-        networks = settings.networks,
-        auth = settings.auth,
-        credential = settings.credential,
-        rules = settings.rules.iter().map(|rule| format!("      - {}", fill(rule))).collect::<Vec<_>>().join("\n"),
-        routes = fill(&settings.routes).replace("PORT", &port.to_string()).replace("CAFILE", &parts.pki.ca_file().display().to_string()),
+        route = fill(&route(settings)),
+        routes = fill(&settings.routes),
         audit = parts.audit.display(),
         admin = parts.admin,
         more = fill(&settings.more),
     )
-    .expect("text");
-    text
+}
+
+/// The route by path, with words that [`configuration`] fills in.
+fn route(settings: &Settings) -> String {
+    let (scheme, ca_file) = if settings.https { ("https", "      ca_file: CAFILE\n") } else { ("http", "") };
+    format!(
+        r#"  - name: web
+    match: {{ path: "/hosts/{{host}}/wsman" }}
+    hosts: [{hosts}]
+    networks: {networks}
+    accept: [certificate]
+    backend:
+      url: "{scheme}://{{host}}:PORT/wsman"
+      auth: {auth}
+      credential: {credential}
+      spn: "HTTP/{{host}}"
+{ca_file}    rules:
+{rules}
+"#,
+        hosts = settings.hosts.iter().map(|host| format!("\"{host}\"")).collect::<Vec<_>>().join(", "),
+        networks = settings.networks,
+        auth = settings.auth,
+        credential = settings.credential,
+        rules = settings.rules.iter().map(|rule| format!("      - {rule}")).collect::<Vec<_>>().join("\n"),
+    )
 }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     free_port,
-    pki::Pki,
+    pki::{Issued, Pki},
     process::{Process, lines_after},
     python,
     realm::Realm,
@@ -37,15 +37,24 @@ pub struct Host {
 impl Host {
     /// Starts a host and waits until it listens.
     pub fn start(dir: &Path, realm: &Realm, pki: &Pki, wanted: &Wanted) -> Self {
+        let names: Vec<&str> = wanted.names.iter().map(String::as_str).collect();
+        Self::start_with(dir, realm, &pki.server("host", &names), wanted)
+    }
+
+    /// Starts a host with a certificate that need not be in its names.
+    pub fn start_with(dir: &Path, realm: &Realm, issued: &Issued, wanted: &Wanted) -> Self {
         fs::create_dir_all(dir).expect("a directory for the host");
         let (http, https) = (free_port(), free_port());
         let names: Vec<&str> = wanted.names.iter().map(String::as_str).collect();
-        let issued = pki.server("host", &names);
         let (log, ready) = (dir.join("log.jsonl"), dir.join("ready"));
         let mut command = Command::new(python());
         command.arg(root().join("tests/lab/windows_host.py"));
         command.arg("--name").args(&names).arg("--keytab").arg(&wanted.keytab);
-        command.arg("--http").arg(format!("127.0.0.1:{http}")).arg("--https").arg(format!("127.0.0.1:{https}"));
+        command
+            .arg("--http")
+            .arg(format!("127.0.0.1:{http}"))
+            .arg("--https")
+            .arg(format!("127.0.0.1:{https}"));
         command.arg("--cert").arg(&issued.certificate).arg("--key").arg(&issued.key);
         command.arg("--log").arg(&log).arg("--ready-file").arg(&ready);
         if let Some(Misbehave(mode)) = wanted.misbehave {

@@ -3,6 +3,7 @@
 //! Everything lives below one temporary directory, listens on loopback, and ends with the value that stands for it. A tool that is
 //! missing is a panic with its name, never a test that passes.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that can't set up what it needs must fail")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test uses a part of it")]
 
 pub mod client;
 pub mod gateway;
@@ -34,24 +35,31 @@ pub struct Lab {
 
 /// What a lab should be.
 pub struct LabBuilder {
+    dir: tempfile::TempDir,
+    pki: Pki,
     settings: Settings,
     misbehave: Option<Misbehave>,
     realm_arguments: Vec<String>,
     names: Vec<String>,
     https: bool,
     host_key: Option<String>,
+    certificate_names: Option<Vec<String>>,
 }
 
 impl Lab {
     /// A lab with one route by path to `web01` to `web05.corp.example` over HTTP.
     pub fn with() -> LabBuilder {
+        let dir = tempfile::Builder::new().prefix("wg-").tempdir().expect("a temporary directory");
         LabBuilder {
+            pki: Pki::new(&dir.path().join("pki")),
+            dir,
             settings: Settings::default(),
             misbehave: None,
             realm_arguments: Vec::new(),
             names: (1..=5).map(|number| format!("web{number:02}.corp.example")).collect(),
             https: false,
             host_key: None,
+            certificate_names: None,
         }
     }
 
@@ -63,7 +71,8 @@ impl Lab {
     /// A raw connection to the gateway as `person`.
     pub fn raw(&self, person: &str) -> Raw {
         let issued = self.pki.person(person);
-        Raw::connect(self.gateway.port, "gw.corp.example", &self.pki.ca_file(), Some(&issued)).expect("a connection")
+        Raw::connect(self.gateway.port, "gw.corp.example", &self.pki.ca_file(), Some(&issued))
+            .expect("a connection")
     }
 
     /// A job for a real client as `person`, through the gateway to web01.
@@ -79,6 +88,12 @@ impl LabBuilder {
     /// Changes what the gateway's configuration says.
     pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.settings);
+        self
+    }
+
+    /// Changes the configuration by what the authority issues.
+    pub fn pki(mut self, change: impl FnOnce(&Pki, &mut Settings)) -> Self {
+        change(&self.pki, &mut self.settings);
         self
     }
 
@@ -112,18 +127,22 @@ impl LabBuilder {
         self
     }
 
+    /// Has the host's certificate say other names than those that it is called by.
+    pub fn host_names_in_certificate(mut self, names: &[&str]) -> Self {
+        self.certificate_names = Some(names.iter().map(|name| (*name).to_owned()).collect());
+        self
+    }
+
     /// Starts all of it.
     pub fn run(self) -> Lab {
-        let dir = tempfile::Builder::new().prefix("wg-").tempdir().expect("a temporary directory");
+        let (dir, pki) = (self.dir, self.pki);
         let arguments: Vec<&str> = self.realm_arguments.iter().map(String::as_str).collect();
         let realm = Realm::mit(&dir.path().join("realm"), &arguments);
-        let pki = Pki::new(&dir.path().join("pki"));
         let keytab = realm.keytab(self.host_key.as_deref().unwrap_or("hosts"));
-        let host = Host::start(&dir.path().join("host"), &realm, &pki, &host::Wanted {
-            names: self.names,
-            keytab,
-            misbehave: self.misbehave,
-        });
+        let wanted = host::Wanted { names: self.names, keytab, misbehave: self.misbehave };
+        let certificate_names = self.certificate_names.as_ref().unwrap_or(&wanted.names);
+        let issued = pki.server("host", &certificate_names.iter().map(String::as_str).collect::<Vec<_>>());
+        let host = Host::start_with(&dir.path().join("host"), &realm, &issued, &wanted);
         let mut settings = self.settings;
         settings.https |= self.https;
         let gateway = Gateway::start(&dir.path().join("gateway"), &realm, &pki, &host, &settings);

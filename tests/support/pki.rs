@@ -6,8 +6,9 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
-    KeyPair, KeyUsagePurpose, OtherNameValue, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, OtherNameValue, RevokedCertParams, SanType, SerialNumber,
+    date_time_ymd,
 };
 use sha1::Digest as _;
 
@@ -39,7 +40,12 @@ impl Person {
     /// A sound certificate with the user principal name `upn`.
     pub fn upn(upn: &str) -> Self {
         let name = SanType::OtherName((UPN.to_vec(), OtherNameValue::Utf8String(upn.to_owned())));
-        Self { names: vec![name], usages: vec![ExtendedKeyUsagePurpose::ClientAuth], not_after: (2090, 1, 1), serial: 100 }
+        Self {
+            names: vec![name],
+            usages: vec![ExtendedKeyUsagePurpose::ClientAuth],
+            not_after: (2090, 1, 1),
+            serial: 100,
+        }
     }
 }
 
@@ -54,7 +60,8 @@ impl Pki {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");
         fs::write(dir.join("ca.pem"), certificate.pem()).expect("the CA file");
-        let thumbprint = sha1::Sha1::digest(certificate.der()).iter().map(|byte| format!("{byte:02X}")).collect();
+        let thumbprint =
+            sha1::Sha1::digest(certificate.der()).iter().map(|byte| format!("{byte:02X}")).collect();
         let pki = Self { dir: dir.to_owned(), params, key, thumbprint };
         pki.server("gateway", &["gw.corp.example", "*.winrm.corp.example", "localhost"]);
         pki
@@ -67,7 +74,9 @@ impl Pki {
 
     /// A certificate for a server with `names`.
     pub fn server(&self, file: &str, names: &[&str]) -> Issued {
-        let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).expect("names");
+        let mut params =
+            CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+                .expect("names");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         self.issue(file, &params)
@@ -76,7 +85,11 @@ impl Pki {
     /// The certificate of `name@corp.example`, issued at first use.
     pub fn person(&self, name: &str) -> Issued {
         let issued = self.issued(name);
-        if issued.certificate.exists() { issued } else { self.client(name, &Person::upn(&format!("{name}@corp.example"))) }
+        if issued.certificate.exists() {
+            issued
+        } else {
+            self.client(name, &Person::upn(&format!("{name}@corp.example")))
+        }
     }
 
     /// A client certificate as `person` describes it.
@@ -112,13 +125,17 @@ impl Pki {
             key_identifier_method: KeyIdMethod::Sha256,
         };
         let path = self.dir.join("ca.crl");
-        fs::write(&path, params.signed_by(&self.issuer()).expect("a list").pem().expect("PEM")).expect("the list's file");
+        fs::write(&path, params.signed_by(&self.issuer()).expect("a list").pem().expect("PEM"))
+            .expect("the list's file");
         path
     }
 
     /// The files of a certificate by its name.
     pub fn issued(&self, file: &str) -> Issued {
-        Issued { certificate: self.dir.join(format!("{file}.pem")), key: self.dir.join(format!("{file}.key")) }
+        Issued {
+            certificate: self.dir.join(format!("{file}.pem")),
+            key: self.dir.join(format!("{file}.key")),
+        }
     }
 
     fn issuer(&self) -> Issuer<'_, &KeyPair> {
@@ -132,7 +149,8 @@ impl Pki {
         let issued = self.issued(file);
         fs::write(&issued.certificate, certificate.pem()).expect("the certificate's file");
         fs::write(&issued.key, key.serialize_pem()).expect("the key's file");
-        fs::set_permissions(&issued.key, fs::Permissions::from_mode(0o600)).expect("a private key is private");
+        fs::set_permissions(&issued.key, fs::Permissions::from_mode(0o600))
+            .expect("a private key is private");
         issued
     }
 }

@@ -32,9 +32,11 @@ pub struct Answer {
 impl Answer {
     /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().skip(1).filter_map(|line| line.split_once(':')).find_map(|(found, value)| {
-            found.eq_ignore_ascii_case(name).then(|| value.trim())
-        })
+        self.head
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(':'))
+            .find_map(|(found, value)| found.eq_ignore_ascii_case(name).then(|| value.trim()))
     }
 
     /// The text between `<…name>` and `</…name>`, whatever the prefix.
@@ -204,13 +206,17 @@ pub mod envelope {
 
     /// Output of a command.
     pub fn receive(shell: &str, command: &str) -> String {
-        let body = format!(r#"<rsp:Receive><rsp:DesiredStream CommandId="{command}">stdout stderr</rsp:DesiredStream></rsp:Receive>"#);
+        let body = format!(
+            r#"<rsp:Receive><rsp:DesiredStream CommandId="{command}">stdout stderr</rsp:DesiredStream></rsp:Receive>"#
+        );
         envelope(&format!("{SHELL}/Receive"), CMD, Some(shell), &body)
     }
 
     /// Input for a command, the last of it.
     pub fn send(shell: &str, command: &str, base64: &str) -> String {
-        let body = format!(r#"<rsp:Send><rsp:Stream Name="stdin" CommandId="{command}" End="true">{base64}</rsp:Stream></rsp:Send>"#);
+        let body = format!(
+            r#"<rsp:Send><rsp:Stream Name="stdin" CommandId="{command}" End="true">{base64}</rsp:Stream></rsp:Send>"#
+        );
         envelope(&format!("{SHELL}/Send"), CMD, Some(shell), &body)
     }
 

@@ -1,8 +1,10 @@
 //! The throw-away realms.
 
 use std::{
+    net::{TcpListener, TcpStream, UdpSocket},
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
 use super::{free_port, process::run, root};
@@ -45,10 +47,36 @@ impl Realm {
         path
     }
 
+    /// Ends the KDC and waits until its port is free. Its log stays.
+    pub fn stop_kdc(&self) {
+        let pid = std::fs::read_to_string(self.dir.join("kdc.pid")).expect("the KDC's process id");
+        run(Command::new("kill").args(["-KILL", pid.trim()]));
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            assert!(started.elapsed() < Duration::from_secs(10), "the KDC is still there");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    /// Puts something in the KDC's place that takes connections and never says a word, for as long as the value lives.
+    pub fn replace_kdc_by_silence(&self) -> Silence {
+        self.stop_kdc();
+        // Nobody calls `accept`: the kernel completes connections by itself.
+        let tcp = TcpListener::bind(("127.0.0.1", self.port)).expect("the KDC's port");
+        let udp = UdpSocket::bind(("127.0.0.1", self.port)).expect("the KDC's port");
+        Silence { _tcp: tcp, _udp: udp }
+    }
+
     /// The KDC's log so far.
     pub fn kdc_log(&self) -> String {
         std::fs::read_to_string(self.dir.join("kdc.log")).expect("the log of the KDC")
     }
+}
+
+/// The port of a KDC that does not answer.
+pub struct Silence {
+    _tcp: TcpListener,
+    _udp: UdpSocket,
 }
 
 impl Drop for Realm {

@@ -30,7 +30,7 @@ impl Ca {
         params.signed_by(&KeyPair::generate().unwrap(), &self.issuer()).unwrap().der().clone()
     }
 
-    fn intermediate(&self, name: &str) -> Ca {
+    fn intermediate(&self, name: &str) -> Self {
         let mut below = ca(name);
         below.der = below.params.signed_by(&below.key, &self.issuer()).unwrap().der().clone();
         below
@@ -106,7 +106,7 @@ fn threat_37_expired_revoked_foreign_and_unsuitable_certificates_are_refused() {
     let names = || vec![upn_name("alice@corp.example")];
     let untrusted = |result: Result<VerifiedCertificate, CertificateError>, wanted: &str| match result {
         Err(CertificateError::NotTrusted(error)) => {
-            assert!(format!("{error:?}").starts_with(wanted), "{error:?}")
+            assert!(format!("{error:?}").starts_with(wanted), "{error:?}");
         }
         other => panic!("{wanted}: {other:?}"),
     };
@@ -118,10 +118,13 @@ fn threat_37_expired_revoked_foreign_and_unsuitable_certificates_are_refused() {
     untrusted(verify(&[root.sign(&early)], &[&root], &[]), "CertNotValidYet");
     untrusted(verify(&[other.sign(&client(names()))], &[&root], &[]), "UnknownIssuer");
     let good = root.sign(&client(names()));
-    untrusted(verify(&[good.clone()], &[&root], &[root.crl(&[7], (2040, 1, 1))]), "CertRevoked");
-    untrusted(verify(&[good.clone()], &[&root], &[root.crl(&[], (2022, 1, 1))]), "CrlExpired");
-    untrusted(verify(&[good.clone()], &[&root], &[other.crl(&[], (2040, 1, 1))]), "UnknownRevocationStatus");
-    assert!(verify(&[good.clone()], &[&root], &[root.crl(&[8], (2040, 1, 1))]).is_ok());
+    untrusted(verify(std::slice::from_ref(&good), &[&root], &[root.crl(&[7], (2040, 1, 1))]), "CertRevoked");
+    untrusted(verify(std::slice::from_ref(&good), &[&root], &[root.crl(&[], (2022, 1, 1))]), "CrlExpired");
+    untrusted(
+        verify(std::slice::from_ref(&good), &[&root], &[other.crl(&[], (2040, 1, 1))]),
+        "UnknownRevocationStatus",
+    );
+    assert!(verify(std::slice::from_ref(&good), &[&root], &[root.crl(&[8], (2040, 1, 1))]).is_ok());
     let mut server = client(names());
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     untrusted(verify(&[root.sign(&server)], &[&root], &[]), "RequiredEkuNotFound");

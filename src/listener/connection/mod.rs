@@ -176,7 +176,7 @@ impl ClientConnection {
         }
     }
 
-    /// Judges the client's certificate again if the files were loaded anew or a minute has passed.
+    /// Judges the client's certificate again if the files were loaded anew or half a minute has passed.
     pub(super) fn judge(&mut self) -> Result<(), FailureReason> {
         let (Some(facts), Some(tls)) = (&self.tls, &self.listening.tls) else { return Ok(()) };
         let current: Arc<TlsSnapshot> = tls.current();
@@ -209,8 +209,9 @@ impl ClientConnection {
     }
 }
 
-/// How long a certificate that was found good is believed without looking again.
-const JUDGED_EVERY: Duration = Duration::from_secs(60);
+/// How long a certificate that was found good is believed without looking again. With what it takes to notice that a file was
+/// replaced, a revocation must reach a running connection within a minute.
+const JUDGED_EVERY: Duration = Duration::from_secs(30);
 /// How long a client may take to read its last answer.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How much of a refused body is taken in before the connection is cut.
@@ -221,11 +222,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threat_59_a_verdict_lasts_a_minute_and_one_generation_at_most() {
+    fn threat_59_a_verdict_lasts_half_a_minute_and_one_generation_at_most() {
         let judged = Judged::now(7);
         assert!(judged.holds(7, judged.at));
         assert!(!judged.holds(8, judged.at), "new files are asked at once");
-        assert!(judged.holds(7, judged.at + Duration::from_secs(59)));
-        assert!(!judged.holds(7, judged.at + Duration::from_secs(60)), "lists and certificates run out");
+        assert!(judged.holds(7, judged.at + Duration::from_secs(29)));
+        assert!(!judged.holds(7, judged.at + Duration::from_secs(30)), "lists and certificates run out");
     }
 }

@@ -4,4 +4,5 @@ mod answers;
 mod certificates;
 mod framing;
 mod load;
+mod reload;
 mod support;

@@ -26,8 +26,8 @@ use tokio_rustls::client::TlsStream;
 
 use crate::listener::{
     AnswerError, Bound, ClientAddr, ClientCertificates, ClientConnection, ConnectionFailure, Gone, Handler,
-    Limits, ListenAddress, Request, RequestError, Response, Settings, Stats, Tls, TlsFacts, TlsSettings,
-    TlsVersion, Transport, Trust, bind, service,
+    Limits, ListenAddress, Request, RequestError, Response, Settings, Stats, Tls, TlsFacts, TlsReloader,
+    TlsSettings, TlsVersion, Transport, Trust, bind, service,
 };
 
 /// How long a test waits for what must happen.
@@ -166,6 +166,7 @@ pub(super) struct Lab {
     pub(super) address: ListenAddress,
     pub(super) stats: Arc<Stats>,
     pub(super) tls: Option<Tls>,
+    pub(super) reloaders: Vec<TlsReloader>,
     pub(super) stop: watch::Sender<bool>,
     pub(super) served: JoinHandle<()>,
     events: mpsc::UnboundedReceiver<Event>,
@@ -194,9 +195,9 @@ impl Lab {
         let (address, tls) = (bound.address(), bound.tls().cloned());
         let handler = Arc::new(Recorder { behaviour, events, stop: stopped.clone() });
         let mut listeners = service(vec![bound], handler);
-        let stats = listeners.stats();
+        let (stats, reloaders) = (listeners.stats(), listeners.reloaders());
         let served = tokio::spawn(async move { listeners.start_service(None, stopped, 1).await });
-        Self { address, stats, tls, stop, served, events: seen }
+        Self { address, stats, tls, reloaders, stop, served, events: seen }
     }
 
     pub(super) async fn connect(&self) -> TcpStream {

@@ -84,7 +84,10 @@ pub(super) fn crls(
 }
 
 /// A list in the form that paths are verified with.
-pub(super) fn owned_crl(path: &Path, list: &[u8]) -> Result<webpki::CertRevocationList<'static>, ListenerError> {
+pub(super) fn owned_crl(
+    path: &Path,
+    list: &[u8],
+) -> Result<webpki::CertRevocationList<'static>, ListenerError> {
     let failed = |error| ListenerError::Crl { path: path.to_owned(), source: Some(error) };
     guarded("revocation list", path, || {
         webpki::OwnedCertRevocationList::from_der(list).map(Into::into).map_err(failed)
@@ -107,14 +110,14 @@ fn check_crl(path: &Path, list: &[u8], warnings: &mut Vec<String>) -> Result<(),
     Ok(())
 }
 
-/// The DNS names in a certificate, in lower case.
-pub(super) fn dns_names(path: &Path, certificate: &[u8]) -> Result<Vec<String>, ListenerError> {
+/// The DNS names in a certificate, in lower case, and when it ends, in seconds since 1970.
+pub(super) fn names_and_end(path: &Path, certificate: &[u8]) -> Result<(Vec<String>, i64), ListenerError> {
     guarded(CERTIFICATE, path, || {
         let (_, parsed) =
             X509Certificate::from_der(certificate).map_err(|_| unreadable(CERTIFICATE, path, 1))?;
         let alternative = parsed.subject_alternative_name().ok().flatten();
         let names = alternative.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
-        Ok(names.iter().filter_map(dns_name).collect())
+        Ok((names.iter().filter_map(dns_name).collect(), parsed.validity().not_after.timestamp()))
     })
 }
 

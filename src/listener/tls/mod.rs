@@ -8,6 +8,9 @@
 //! again at all.
 
 mod files;
+mod reload;
+
+pub(crate) use reload::TlsReloader;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,7 +59,10 @@ pub(crate) struct TlsSnapshot {
     clients: Clients,
     generation: u64,
     dns_names: Vec<String>,
+    expires: i64,
     warnings: Vec<String>,
+    /// The state of the files before they were read.
+    stamps: Vec<reload::Stamp>,
 }
 
 /// What client certificates are verified against, kept because rustls keeps no path.
@@ -81,9 +87,11 @@ impl TlsSnapshot {
     pub(crate) fn load(settings: &TlsSettings) -> Result<Self, ListenerError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut warnings = Vec::new();
+        // Before reading: a file that is replaced meanwhile is then seen as changed.
+        let stamps = reload::stamps(settings);
         let pair = files::pair(settings, &provider, &mut warnings)?;
         let certificate = first(&pair, settings)?;
-        let dns_names = files::dns_names(&settings.certificate, &certificate)?;
+        let (dns_names, expires) = files::names_and_end(&settings.certificate, &certificate)?;
         let clients = Clients::load(&settings.client_certificates, &provider, &mut warnings)?;
         let config = server_config(settings, provider, pair, &clients)?;
         Ok(Self {
@@ -92,7 +100,9 @@ impl TlsSnapshot {
             clients,
             generation: GENERATION.fetch_add(1, Ordering::Relaxed),
             dns_names,
+            expires,
             warnings,
+            stamps,
         })
     }
 
@@ -104,6 +114,11 @@ impl TlsSnapshot {
     /// The DNS names of the gateway's certificate, in lower case, wildcards included.
     pub(crate) fn dns_names(&self) -> &[String] {
         &self.dns_names
+    }
+
+    /// When the gateway's certificate ends, in seconds since 1970.
+    pub(crate) fn expires(&self) -> i64 {
+        self.expires
     }
 
     /// The certificate that clients are served.

@@ -48,7 +48,12 @@ impl<'x> BodyFacts<'x> {
         }
     }
 
-    fn element(&mut self, name: Name<'x>, level: usize, scanner: &mut Scanner<'x>) -> Result<(), EnvelopeError> {
+    fn element(
+        &mut self,
+        name: Name<'x>,
+        level: usize,
+        scanner: &mut Scanner<'x>,
+    ) -> Result<(), EnvelopeError> {
         if name.ns == Ns::Soap || name.is(Ns::Addressing, "Action") {
             return Err(EnvelopeError::HeaderInBody);
         }
@@ -76,7 +81,8 @@ impl<'x> BodyFacts<'x> {
         match root.local {
             "Shell" => {
                 let invalid = |_| EnvelopeError::InvalidHeader { header: "ShellId" };
-                self.shell_id = plain_attribute(scanner, "ShellId")?.map(str::parse).transpose().map_err(invalid)?;
+                self.shell_id =
+                    scanner.plain_attribute("ShellId")?.map(str::parse).transpose().map_err(invalid)?;
                 Ok(())
             }
             "CommandLine" | "Signal" | "Connect" | "Disconnect" | "Reconnect" => self.command(scanner),
@@ -93,6 +99,18 @@ impl<'x> BodyFacts<'x> {
         match (root.ns, root.local, name.ns, name.local) {
             (Ns::Shell, "Send", Ns::Shell, "Stream") | (Ns::Shell, "Receive", Ns::Shell, "DesiredStream") => {
                 self.command(scanner)
+            }
+            // The answer's way of naming a shell; a host may read it in a request as well.
+            (Ns::Shell, "Shell", Ns::Shell, "ShellId") => {
+                let header = "ShellId";
+                let wanted: ShellId = scanner
+                    .plain_text(header)?
+                    .parse()
+                    .map_err(|_| EnvelopeError::InvalidHeader { header })?;
+                match self.shell_id.replace(wanted.clone()) {
+                    Some(known) if known != wanted => Err(EnvelopeError::ShellIdsDisagree),
+                    Some(_) | None => Ok(()),
+                }
             }
             (Ns::Enumeration, "Pull" | "Release", Ns::Enumeration, "EnumerationContext") => {
                 let header = "EnumerationContext";
@@ -111,7 +129,7 @@ impl<'x> BodyFacts<'x> {
     fn command(&mut self, scanner: &Scanner<'_>) -> Result<(), EnvelopeError> {
         let invalid = |_| EnvelopeError::InvalidHeader { header: "CommandId" };
         let found: Option<CommandId> =
-            plain_attribute(scanner, "CommandId")?.map(str::parse).transpose().map_err(invalid)?;
+            scanner.plain_attribute("CommandId")?.map(str::parse).transpose().map_err(invalid)?;
         let agrees = match (&self.command_id, &found) {
             (Some(known), Some(found)) => known == found,
             (None, Some(_)) => !self.whole_shell,
@@ -121,17 +139,7 @@ impl<'x> BodyFacts<'x> {
             return Err(EnvelopeError::CommandIdsDisagree);
         }
         self.whole_shell |= found.is_none();
-        self.command_id = found.or(self.command_id.take());
+        self.command_id = found.or_else(|| self.command_id.take());
         Ok(())
-    }
-}
-
-/// An attribute without namespace. The same name in a namespace or in other case is refused: another reader may take it.
-fn plain_attribute<'s>(scanner: &'s Scanner<'_>, local: &'static str) -> Result<Option<&'s str>, EnvelopeError> {
-    let mut alike = scanner.attributes().iter().filter(|a| a.local.eq_ignore_ascii_case(local));
-    match (alike.next(), alike.next()) {
-        (None, _) => Ok(None),
-        (Some(a), None) if a.ns == Ns::None && a.local == local => Ok(Some(a.value.as_ref())),
-        _ => Err(EnvelopeError::InvalidHeader { header: local }),
     }
 }

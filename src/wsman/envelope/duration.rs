@@ -69,8 +69,24 @@ mod tests {
     #[test]
     fn durations_without_length_negative_or_absurd_are_refused() {
         for text in [
-            "", "P", "PT", "-PT20S", "P1Y", "P1M", "PT-5S", "PT99999999999S", "P99999D", "20", "PT20", "PT.5S", "PT5.S",
-            "PT1M1H", "PT1S ", "PT+1S", "P1DT", "PT1e9S",
+            "",
+            "P",
+            "PT",
+            "-PT20S",
+            "P1Y",
+            "P1M",
+            "PT-5S",
+            "PT99999999999S",
+            "P99999D",
+            "20",
+            "PT20",
+            "PT.5S",
+            "PT5.S",
+            "PT1M1H",
+            "PT1S ",
+            "PT+1S",
+            "P1DT",
+            "PT1e9S",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }

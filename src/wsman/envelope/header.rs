@@ -46,13 +46,19 @@ impl Headers {
 
     /// Every operation but Identify says where to, what, under which id and where the answer goes ([MS-WSMV] 3.1.4.1).
     pub(super) fn check_required(&self) -> Result<(), EnvelopeError> {
-        match ["To", "Action", "MessageID", "ReplyTo"].into_iter().find(|header| !self.seen.contains(header)) {
+        match ["To", "Action", "MessageID", "ReplyTo"].into_iter().find(|header| !self.seen.contains(header))
+        {
             Some(header) => Err(EnvelopeError::MissingHeader { header }),
             None => Ok(()),
         }
     }
 
-    fn block(&mut self, name: Name<'_>, scanner: &mut Scanner<'_>, limits: &Limits) -> Result<(), EnvelopeError> {
+    fn block(
+        &mut self,
+        name: Name<'_>,
+        scanner: &mut Scanner<'_>,
+        limits: &Limits,
+    ) -> Result<(), EnvelopeError> {
         if name.ns == Ns::OtherAddressing {
             return Err(EnvelopeError::OtherAddressing);
         }
@@ -136,7 +142,8 @@ impl Headers {
             if self.options.len() >= limits.options {
                 return Err(EnvelopeError::TooManyOptions);
             }
-            let value = scanner.value_text("Option")?.ok_or(EnvelopeError::NotPlainText { name: "Option" })?;
+            let value =
+                scanner.value_text("Option")?.ok_or(EnvelopeError::NotPlainText { name: "Option" })?;
             self.options.push(Switch { name, value: value.into_owned() });
         }
         Ok(())
@@ -190,8 +197,8 @@ fn next_item(scanner: &mut Scanner<'_>, item: &'static str) -> Result<Option<Str
     loop {
         match scanner.next_token()? {
             Token::Open(name) if name.is(Ns::Wsman, item) => {
-                let name = scanner.attribute("Name").filter(|n| (1..=1024).contains(&n.len())).ok_or(invalid)?;
-                return Ok(Some(name.to_owned()));
+                let name = scanner.plain_attribute("Name")?.filter(|n| (1..=1024).contains(&n.len()));
+                return Ok(Some(name.ok_or(invalid)?.to_owned()));
             }
             Token::Close => return Ok(None),
             Token::Text(text) if text.chars().all(is_space) => {}
@@ -255,7 +262,9 @@ fn check_soap_attributes(scanner: &Scanner<'_>) -> Result<bool, EnvelopeError> {
         };
         match (attribute.local, truth) {
             ("mustUnderstand", Some(value)) => mandatory = value,
-            ("mustUnderstand", None) => return Err(EnvelopeError::InvalidHeader { header: "mustUnderstand" }),
+            ("mustUnderstand", None) => {
+                return Err(EnvelopeError::InvalidHeader { header: "mustUnderstand" });
+            }
             ("relay", Some(false)) => {}
             ("relay", _) => return Err(EnvelopeError::WrongRole),
             _ => {}

@@ -4,6 +4,7 @@ mod body;
 mod duration;
 mod header;
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,7 +24,7 @@ use super::xml::{Name, Scanner, Token, is_space};
 /// A request whose parts agree with each other, together with the bytes they were read from.
 ///
 /// INVARIANT: [`Envelope::bytes`] are exactly the bytes that were inspected.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Envelope {
     bytes: Bytes,
     operation: Operation,
@@ -111,8 +112,14 @@ impl Envelope {
         if operation != Operation::Identify {
             headers.check_required()?;
         }
+        // Whose enumeration it is must be readable here, or another reader could find one that nobody checked.
+        if matches!(operation, Operation::Pull | Operation::Release) && facts.enumeration_context.is_none() {
+            return Err(EnvelopeError::MissingHeader { header: "EnumerationContext" });
+        }
         let shell_id = match (headers.shell_id.clone(), facts.shell_id) {
-            (Some(selected), Some(wanted)) if selected != wanted => return Err(EnvelopeError::ShellIdsDisagree),
+            (Some(selected), Some(wanted)) if selected != wanted => {
+                return Err(EnvelopeError::ShellIdsDisagree);
+            }
             (selected, wanted) => selected.or(wanted),
         };
         Ok(Self {
@@ -220,6 +227,17 @@ impl Envelope {
     #[must_use]
     pub const fn enumeration_context(&self) -> Option<&EnumerationContext> {
         self.enumeration_context.as_ref()
+    }
+}
+
+/// Without the bytes and what stands in them: scripts hold passwords.
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope")
+            .field("operation", &self.operation)
+            .field("message_id", &self.headers.message_id)
+            .field("length", &self.bytes.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -28,8 +28,26 @@ pub(in crate::wsman) fn read_head<'a>(
     check_delimiter(delimiter, outer)?;
     let Some(first) = lines.next_line()? else { return Ok(None) };
     let Some(second) = lines.next_line()? else { return Ok(None) };
+    let (charset, length) = first_part([first, second], outer)?;
+    if length > limits.envelope_bytes.saturating_mul(2).saturating_add(4) {
+        return Err(SealedError::TooLarge);
+    }
+    let Some(again) = lines.next_line()? else { return Ok(None) };
+    if again != delimiter {
+        return Err(SealedError::Shape { problem: "the boundary between the parts" });
+    }
+    let Some(octets) = lines.next_line()? else { return Ok(None) };
+    let (name, value) = header(octets)?;
+    if !name.eq_ignore_ascii_case("Content-Type") || !value.eq_ignore_ascii_case(OCTETS) {
+        return Err(SealedError::Shape { problem: "the type of the second part" });
+    }
+    Ok(Some(Head { delimiter, charset, length, data_at: lines.at }))
+}
+
+/// The two headers of the first part, in either order: the protocol, and what the sealed content claims to be.
+fn first_part(lines: [&[u8]; 2], outer: &ContentType) -> Result<(Charset, usize), SealedError> {
     let (mut protocol, mut content) = (None, None);
-    for line in [first, second] {
+    for line in lines {
         let (name, value) = header(line)?;
         let repeated = if name.eq_ignore_ascii_case("Content-Type") {
             protocol.replace(value).is_some()
@@ -45,20 +63,7 @@ pub(in crate::wsman) fn read_head<'a>(
     if protocol.and_then(Protocol::from_value) != Some(outer.protocol) {
         return Err(SealedError::Shape { problem: "the protocol of the first part" });
     }
-    let (charset, length) = original_content(content.unwrap_or_default())?;
-    if length > limits.envelope_bytes.saturating_mul(2).saturating_add(4) {
-        return Err(SealedError::TooLarge);
-    }
-    let Some(again) = lines.next_line()? else { return Ok(None) };
-    if again != delimiter {
-        return Err(SealedError::Shape { problem: "the boundary between the parts" });
-    }
-    let Some(octets) = lines.next_line()? else { return Ok(None) };
-    let (name, value) = header(octets)?;
-    if !name.eq_ignore_ascii_case("Content-Type") || !value.eq_ignore_ascii_case(OCTETS) {
-        return Err(SealedError::Shape { problem: "the type of the second part" });
-    }
-    Ok(Some(Head { delimiter, charset, length, data_at: lines.at }))
+    original_content(content.unwrap_or_default())
 }
 
 /// `--Encrypted Boundary`, the same as in the content type where that names one.
@@ -87,7 +92,8 @@ fn original_content(value: &str) -> Result<(Charset, usize), SealedError> {
     if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case(SOAP_TYPE)) {
         return Err(SealedError::OriginalContent);
     }
-    let charset = charset.map_or(Some(Charset::Utf8), Charset::from_label).ok_or(SealedError::OriginalContent)?;
+    let charset =
+        charset.map_or(Some(Charset::Utf8), Charset::from_label).ok_or(SealedError::OriginalContent)?;
     let length = length
         .filter(|digits| (1..=10).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()))
         .and_then(|digits| digits.parse().ok())

@@ -22,7 +22,7 @@ pub enum Protocol {
     Spnego,
     /// Scheme Kerberos.
     Kerberos,
-    /// Scheme CredSSP, which the gateway does not take part in.
+    /// Scheme `CredSSP`, which the gateway does not take part in.
     CredSsp,
 }
 
@@ -52,10 +52,10 @@ pub enum SealedError {
     /// Another content type, or one without protocol.
     #[error("the content type is not multipart/encrypted with a known protocol")]
     ContentType,
-    /// `multipart/x-multi-encrypted`: several sealed chunks, which only CredSSP sends.
+    /// `multipart/x-multi-encrypted`: several sealed chunks, which only `CredSSP` sends.
     #[error("messages sealed in several chunks are not supported")]
     MultiEncrypted,
-    /// Sealed for CredSSP.
+    /// Sealed for `CredSSP`.
     #[error("messages sealed by CredSSP are not supported")]
     CredSsp,
     /// The body ends before it is complete.
@@ -137,7 +137,11 @@ pub fn is_sealed(content_type: &str) -> bool {
 /// # Errors
 ///
 /// One [`SealedError`] per reason.
-pub fn decode<'a>(content_type: &str, body: &'a [u8], limits: &Limits) -> Result<SealedParts<'a>, SealedError> {
+pub fn decode<'a>(
+    content_type: &str,
+    body: &'a [u8],
+    limits: &Limits,
+) -> Result<SealedParts<'a>, SealedError> {
     let outer = ContentType::read(content_type)?;
     let head = read_head(body, &outer, limits)?.ok_or(SealedError::Truncated)?;
     let rest = body.get(head.data_at..).ok_or(SealedError::Truncated)?;
@@ -154,7 +158,13 @@ pub fn decode<'a>(content_type: &str, body: &'a [u8], limits: &Limits) -> Result
 
 /// Writes a sealed body. `plain_bytes` is the length before sealing, in the bytes of `charset`.
 #[must_use]
-pub fn encode(protocol: Protocol, charset: Charset, plain_bytes: usize, header: &[u8], data: &[u8]) -> Vec<u8> {
+pub fn encode(
+    protocol: Protocol,
+    charset: Charset,
+    plain_bytes: usize,
+    header: &[u8],
+    data: &[u8],
+) -> Vec<u8> {
     let head = format!(
         "--{BOUNDARY}\r\n\tContent-Type: {}\r\n\tOriginalContent: type={SOAP_TYPE};charset={};Length={plain_bytes}\r\n\
          --{BOUNDARY}\r\n\tContent-Type: {OCTETS}\r\n",

@@ -54,7 +54,9 @@ impl Lexer {
             State::Content => self.content(rest),
             State::Start { quote, slash } => Ok(self.start_tag(rest, quote, slash)),
             State::End => {
-                let Some(end) = rest.iter().position(|b| *b == b'>') else { return Ok(self.wait(rest.len())) };
+                let Some(end) = rest.iter().position(|b| *b == b'>') else {
+                    return Ok(self.wait(rest.len()));
+                };
                 self.at += end + 1;
                 self.state = State::Content;
                 self.depth = self.depth.checked_sub(1).ok_or(SplitError::Garbage)?;
@@ -93,7 +95,9 @@ impl Lexer {
             [b'<', b'?', ..] => (State::Until(b"?>"), 2),
             [b'<', b'!', b'-', b'-', ..] => (State::Until(b"-->"), 4),
             [b'<', b'!', ..] if rest.starts_with(CDATA) => (State::Until(b"]]>"), CDATA.len()),
-            [b'<', b'!', ..] if CDATA.starts_with(rest) || b"<!--".starts_with(rest) => return Ok(Step::More),
+            [b'<', b'!', ..] if CDATA.starts_with(rest) || b"<!--".starts_with(rest) => {
+                return Ok(Step::More);
+            }
             [b'<', b'!', ..] => return Err(SplitError::Doctype),
             [] | [b'<'] => return Ok(Step::More),
             _ => (State::Start { quote: None, slash: false }, 1),

@@ -246,9 +246,7 @@ impl FaultKind {
             }
             Self::UnsupportedFeature => Row::sender(2_150_858_818, "w:UnsupportedFeature"),
             Self::UnsupportedLocale => Row::sender(2_150_858_818, "w:UnsupportedFeature").with("Locale"),
-            Self::AddressingMode => {
-                Row::sender(2_150_858_870, "w:UnsupportedFeature").with("AddressingMode")
-            }
+            Self::AddressingMode => Row::sender(2_150_858_870, "w:UnsupportedFeature").with("AddressingMode"),
             Self::DifferentAuthzToken => Row::sender(2_150_859_177, "w:AccessDenied"),
             Self::NotSupported => Row::receiver(50, "w:InternalError"),
             Self::InternalError => Row::receiver(1359, "w:InternalError"),

@@ -132,7 +132,8 @@ impl<'x> Reader<'x> {
     fn text(&mut self, text: &str) {
         let depth = self.path.len();
         if let Some(value) = self.value.as_mut().filter(|value| value.depth == depth) {
-            let room = MOST_TEXT.saturating_sub(value.text.len());
+            let most = if matches!(value.kind, Kind::Context) { MOST_CONTEXT } else { MOST_TEXT };
+            let room = most.saturating_sub(value.text.len());
             value.text.extend(text.chars().take(room));
         }
     }
@@ -142,14 +143,18 @@ impl<'x> Reader<'x> {
         let kind = match self.path.get(1..)? {
             [(Ns::Soap, "Header"), (Ns::Addressing, "RelatesTo")] => Kind::RelatesTo,
             [BODY, (Ns::Shell, "Shell"), (Ns::Shell, "ShellId")] => Kind::ShellId,
-            [BODY, (Ns::Transfer, "ResourceCreated"), .., (Ns::Wsman, "SelectorSet"), (Ns::Wsman, "Selector")]
-                if scanner.attribute("Name").is_some_and(|name| name.eq_ignore_ascii_case("ShellId")) =>
-            {
+            [
+                BODY,
+                (Ns::Transfer, "ResourceCreated"),
+                ..,
+                (Ns::Wsman, "SelectorSet"),
+                (Ns::Wsman, "Selector"),
+            ] if scanner.attribute("Name").is_some_and(|name| name.eq_ignore_ascii_case("ShellId")) => {
                 Kind::ShellId
             }
             [
                 BODY,
-                (Ns::Enumeration, "EnumerateResponse" | "PullResponse"),
+                (Ns::Enumeration, "EnumerateResponse" | "PullResponse") | (Ns::Eventing, "SubscribeResponse"),
                 (Ns::Enumeration, "EnumerationContext"),
             ] => Kind::Context,
             [BODY, (Ns::Shell, "CommandResponse"), (Ns::Shell, "CommandId")] => Kind::CommandId,
@@ -237,6 +242,8 @@ fn exit_code(text: &str) -> Option<i64> {
 const BODY: (Ns, &str) = (Ns::Soap, "Body");
 const FAULT: (Ns, &str) = (Ns::Soap, "Fault");
 const MOST_TEXT: usize = 1024;
+/// One more than an enumeration context may have, so that a longer one is none.
+const MOST_CONTEXT: usize = 4097;
 
 #[cfg(test)]
 mod tests;

@@ -1,17 +1,17 @@
 //! What a client certificate proves: a path to a trust anchor, the certificate that signed it, and the names in it.
 //!
-//! rustls verifies the path in the handshake but keeps nothing of it; CertMapping needs the certificate that signed the client's directly
+//! rustls verifies the path in the handshake but keeps nothing of it; `CertMapping` needs the certificate that signed the client's directly
 //! (`winrm help certmapping`), so the path is built here again, over the same anchors and revocation lists.
 
 use std::fmt::Write as _;
 
+use super::{IssuerDigests, SubjectNames};
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use sha1::Digest as _;
 use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth,
     RevocationOptionsBuilder, UnknownStatusPolicy, anchor_from_trusted_cert,
 };
-use super::{IssuerDigests, SubjectNames};
 use x509_parser::{
     extensions::{GeneralName, ParsedExtension},
     prelude::{FromDer, X509Certificate},
@@ -182,6 +182,10 @@ fn check_usage(certificate: &X509Certificate<'_>) -> Result<(), CertificateError
 }
 
 /// The user principal names and DNS names of the subject alternative name.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "names of any other kind, in any other extension, stand for nobody"
+)]
 fn names(certificate: &X509Certificate<'_>) -> Result<SubjectNames, CertificateError> {
     let mut found = SubjectNames::default();
     let alternative =
@@ -191,7 +195,9 @@ fn names(certificate: &X509Certificate<'_>) -> Result<SubjectNames, CertificateE
         });
     for name in alternative.flat_map(|names| &names.general_names) {
         match name {
-            GeneralName::OtherName(oid, value) if oid.to_id_string() == UPN_OID => found.upns.push(upn(value)?),
+            GeneralName::OtherName(oid, value) if oid.to_id_string() == UPN_OID => {
+                found.upns.push(upn(value)?);
+            }
             GeneralName::DNSName(name) => found.dns.push(clean(name)?),
             _ => {}
         }

@@ -1,0 +1,259 @@
+//! Makes credentials, keeps them, and makes them anew when they are due.
+
+use super::{
+    CredentialError, Settings, Stats,
+    error::Question,
+    flights::{Counts, Flights, Made, Terms},
+    held::{Held, Span},
+};
+use crate::{
+    authn::Principal,
+    gssapi::{Credential, Door},
+    policy::{AccountName, Spn},
+};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Everything that is at hand, and the way to what is not.
+pub(super) struct Supply {
+    settings: Settings,
+    door: Arc<Door>,
+    /// Trials of an account's keys, kept for a moment.
+    logons: Arc<Flights<AccountName, Arc<Held>>>,
+    /// The accounts' own credentials in use.
+    accounts: Arc<Flights<AccountName, Arc<Held>>>,
+    people: Arc<Flights<Impersonation, Arc<Held>>>,
+    counts: AllCounts,
+}
+
+#[derive(Default)]
+struct AllCounts {
+    people: Arc<Counts>,
+    tickets: Arc<Counts>,
+    logons: AtomicU64,
+    s4u2self: AtomicU64,
+    s4u2proxy: Arc<AtomicU64>,
+    service_tickets: Arc<AtomicU64>,
+}
+
+/// A person as whom an account acts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Impersonation {
+    account: AccountName,
+    principal: Principal,
+}
+
+impl fmt::Display for Impersonation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.principal.fmt(f)
+    }
+}
+
+impl Supply {
+    pub(super) fn new(settings: Settings, door: Arc<Door>) -> Arc<Self> {
+        let counts = AllCounts::default();
+        let of_accounts = Terms { most: settings.accounts.len().max(1), refusals: OWN_REFUSALS };
+        let of_people = Terms { most: settings.people.max(1), refusals: settings.refusals };
+        Arc::new(Self {
+            logons: Flights::new(of_accounts, Arc::default()),
+            accounts: Flights::new(Terms { refusals: Duration::ZERO, ..of_accounts }, Arc::default()),
+            people: Flights::new(of_people, Arc::clone(&counts.people)),
+            settings,
+            door,
+            counts,
+        })
+    }
+
+    /// The credential of `principal`, by the rights of `account`, with a ticket for `spn`.
+    pub(super) async fn as_person(
+        self: &Arc<Self>,
+        account: &AccountName,
+        principal: &Principal,
+        spn: &Spn,
+    ) -> Made<Arc<Held>> {
+        let whom = Impersonation { account: account.clone(), principal: principal.clone() };
+        let mut held = self.person(&whom).await?;
+        let mut ticket = held.ticket(&self.door, spn, &self.counts.s4u2proxy).await;
+        if ticket.as_ref().is_err_and(CredentialError::is_expired) {
+            self.people.forget(|key, found| *key == whom && is_same(found, &held));
+            held = self.person(&whom).await?;
+            ticket = held.ticket(&self.door, spn, &self.counts.s4u2proxy).await;
+        }
+        while self.counts.tickets.stats().entries > self.settings.tickets && self.people.forget_oldest() {}
+        ticket.map(|()| held)
+    }
+
+    /// The credential of `account` itself, with a ticket for `spn`.
+    pub(super) async fn as_account(self: &Arc<Self>, account: &AccountName, spn: &Spn) -> Made<Arc<Held>> {
+        let mut held = self.account(account).await?;
+        let mut ticket = held.ticket(&self.door, spn, &self.counts.service_tickets).await;
+        if ticket.as_ref().is_err_and(CredentialError::is_expired) {
+            self.forget_account(account, &held);
+            held = self.account(account).await?;
+            ticket = held.ticket(&self.door, spn, &self.counts.service_tickets).await;
+        }
+        ticket.map(|()| held)
+    }
+
+    /// Whether every account can log on now, or could a moment ago.
+    pub(super) async fn log_all_on(self: &Arc<Self>) -> Made<()> {
+        for account in self.settings.accounts.keys() {
+            self.log_on(account).await?;
+        }
+        Ok(())
+    }
+
+    /// The principal of `account`, as the configuration writes it.
+    pub(super) fn name_of(&self, account: &AccountName) -> Option<&str> {
+        self.settings.accounts.get(account).map(|keys| keys.principal.as_str())
+    }
+
+    pub(super) fn forget(&self, principal: &Principal) {
+        self.people.forget(|whom, _| whom.principal == *principal);
+    }
+
+    pub(super) fn clear(&self) {
+        self.people.forget(|_, _| true);
+        self.accounts.forget(|_, _| true);
+        self.logons.forget(|_, _| true);
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let counts = &self.counts;
+        Stats {
+            logons: counts.logons.load(Ordering::Relaxed),
+            s4u2self: counts.s4u2self.load(Ordering::Relaxed),
+            s4u2proxy: counts.s4u2proxy.load(Ordering::Relaxed),
+            service_tickets: counts.service_tickets.load(Ordering::Relaxed),
+            people: counts.people.stats(),
+            tickets: counts.tickets.stats(),
+        }
+    }
+
+    /// The person's credential, by `S4U2Self`.
+    async fn person(self: &Arc<Self>, whom: &Impersonation) -> Made<Arc<Held>> {
+        let make = || {
+            let (inner, whom) = (Arc::clone(self), whom.clone());
+            async move { inner.impersonate(&whom).await.map(|held| (Arc::clone(&held), held.until())) }
+        };
+        self.people.get(whom, make).await
+    }
+
+    async fn impersonate(self: &Arc<Self>, whom: &Impersonation) -> Made<Arc<Held>> {
+        let own = self.account(&whom.account).await?;
+        let made = self.impersonate_with(&own, whom).await;
+        if !made.as_ref().is_err_and(CredentialError::is_expired) {
+            return made;
+        }
+        self.forget_account(&whom.account, &own);
+        let own = self.account(&whom.account).await?;
+        self.impersonate_with(&own, whom).await
+    }
+
+    async fn impersonate_with(&self, own: &Held, whom: &Impersonation) -> Made<Arc<Held>> {
+        let wanted = whom.principal.to_string();
+        self.counts.s4u2self.fetch_add(1, Ordering::Relaxed);
+        let asked = Instant::now();
+        let credential = match self.door.impersonate(own.credential(), &wanted).await {
+            Ok(credential) => credential,
+            Err(error) => {
+                let question = Question::Person { account: &whom.account, principal: &wanted };
+                return Err(CredentialError::of(question, error));
+            }
+        };
+        let until = usable_until(asked, &credential).min(asked + self.settings.max_age);
+        Held::checked(credential, &wanted, &whom.account, Span { due: until, until }, self.ticket_terms())
+    }
+
+    /// The account's own credential; renewed behind the back of those who use it, once half of its life is over.
+    async fn account(self: &Arc<Self>, name: &AccountName) -> Made<Arc<Held>> {
+        let make = || {
+            let (inner, name) = (Arc::clone(self), name.clone());
+            async move { inner.log_on(&name).await.map(|held| (Arc::clone(&held), held.until())) }
+        };
+        let held = self.accounts.get(name, make).await?;
+        if held.take_renewal() {
+            let (inner, name, held) = (Arc::clone(self), name.clone(), Arc::clone(&held));
+            tokio::spawn(async move {
+                if let Err(error) = inner.log_on(&name).await {
+                    tracing::warn!(account = %name, %error, "Own account's ticket not renewed");
+                    held.give_renewal_back();
+                }
+            });
+        }
+        Ok(held)
+    }
+
+    /// Logs the account on with its keys, unless somebody has just done so.
+    async fn log_on(self: &Arc<Self>, name: &AccountName) -> Made<Arc<Held>> {
+        let make = || {
+            let (inner, name) = (Arc::clone(self), name.clone());
+            async move {
+                let held = inner.ask_for_own(&name).await?;
+                inner.take_over(&name, &held);
+                let until = held.until().min(Instant::now() + inner.settings.readiness);
+                Ok((held, until))
+            }
+        };
+        self.logons.get(name, make).await
+    }
+
+    /// Puts a new credential of an account in the place of one that is due.
+    fn take_over(&self, name: &AccountName, held: &Arc<Held>) {
+        let now = Instant::now();
+        let is_due = self.accounts.peek(name).is_none_or(|found| found.is_due(now));
+        if is_due {
+            self.accounts.put(name, Arc::clone(held), held.until());
+        }
+    }
+
+    async fn ask_for_own(&self, name: &AccountName) -> Made<Arc<Held>> {
+        let Some(keys) = self.settings.accounts.get(name) else {
+            return Err(CredentialError::UnknownAccount(name.clone()));
+        };
+        self.counts.logons.fetch_add(1, Ordering::Relaxed);
+        let asked = Instant::now();
+        let credential = match self.door.from_keytab(&keys.principal, &keys.keytab, None).await {
+            Ok(credential) => credential,
+            Err(error) => {
+                return Err(CredentialError::of(Question::Logon { account: name, keys }, error));
+            }
+        };
+        let until = usable_until(asked, &credential);
+        let due = asked + until.saturating_duration_since(asked) / 2;
+        Held::checked(credential, &keys.principal, name, Span { due, until }, self.ticket_terms())
+    }
+
+    /// Forgets a credential of an account that the KDC no longer takes, unless it has been replaced already.
+    fn forget_account(&self, account: &AccountName, held: &Arc<Held>) {
+        self.accounts.forget(|key, found| key == account && is_same(found, held));
+        self.logons.forget(|key, found| key == account && is_same(found, held));
+    }
+
+    fn ticket_terms(&self) -> (Terms, Arc<Counts>) {
+        let terms = Terms { most: self.settings.tickets.max(1), refusals: self.settings.refusals };
+        (terms, Arc::clone(&self.counts.tickets))
+    }
+}
+
+fn is_same(found: Option<&Arc<Held>>, held: &Arc<Held>) -> bool {
+    found.is_some_and(|found| Arc::ptr_eq(found, held))
+}
+
+/// When a credential should not be used any more: a little before its ticket ends, so that it does not end under way.
+fn usable_until(now: Instant, credential: &Credential) -> Instant {
+    let expires = credential.expires();
+    let margin = (expires.saturating_duration_since(now) / 10).min(MAX_MARGIN);
+    expires.checked_sub(margin).unwrap_or(expires)
+}
+
+/// How long it is remembered that an own account cannot log on. Longer than other refusals: each trial counts towards the account's lockout.
+const OWN_REFUSALS: Duration = Duration::from_secs(10);
+/// The most that a credential is given up before its end.
+const MAX_MARGIN: Duration = Duration::from_secs(60);

@@ -1,0 +1,6 @@
+//! What must hold of credentials: sharing and bounds without a KDC, everything else against a real one.
+
+mod flights;
+mod identity;
+mod realm;
+mod support;

@@ -1,0 +1,233 @@
+//! Against a real KDC.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::task::JoinSet;
+
+use super::support::{door, eventually, in_realm, person, s4u, spn, supply, test_name};
+use crate::{
+    credential::{Credentials, Keys, Settings},
+    gssapi::{Accepted, Acceptor, Initiated, Mechanism},
+    policy::{AccountName, CredentialChoice},
+};
+
+#[test]
+fn fifty_requests_of_one_person_for_one_host_cost_one_exchange_each() {
+    in_realm(
+        test_name!(fifty_requests_of_one_person_for_one_host_cost_one_exchange_each),
+        &[],
+        async |kdc| {
+            let credentials = Arc::new(Credentials::new(kdc.settings(), door()));
+            let mut asking = JoinSet::new();
+            for _ in 0..50 {
+                let credentials = Arc::clone(&credentials);
+                asking.spawn(async move { supply(&credentials, "alice", "web01").await });
+            }
+            while let Some(got) = asking.join_next().await {
+                let credential = got.unwrap().unwrap();
+                assert_eq!((credential.identity(), credential.kind()), ("alice@CORP.EXAMPLE", "s4u"));
+                assert_eq!(credential.gss().name(), "alice@CORP.EXAMPLE");
+            }
+            assert_eq!((kdc.s4u2self("alice"), kdc.s4u2proxy("alice")), (1, 1));
+            assert_eq!(kdc.logged(&["AS_REQ", "ISSUE", "svc-gw@CORP.EXAMPLE"]), 1);
+            supply(&credentials, "alice", "web02").await.unwrap();
+            assert_eq!((kdc.s4u2self("alice"), kdc.s4u2proxy("alice")), (1, 2));
+            let stats = credentials.stats();
+            assert_eq!((stats.logons, stats.s4u2self, stats.s4u2proxy), (1, 1, 2));
+            assert_eq!((stats.people.entries, stats.tickets.entries, stats.tickets.hits), (1, 2, 49));
+
+            credentials.forget(&person("bob"));
+            supply(&credentials, "alice", "web02").await.unwrap();
+            assert_eq!(kdc.s4u2self("alice"), 1);
+            credentials.forget(&person("alice"));
+            assert_eq!(credentials.stats().tickets.entries, 0);
+            supply(&credentials, "alice", "web02").await.unwrap();
+            assert_eq!((kdc.s4u2self("alice"), kdc.s4u2proxy("alice")), (2, 3));
+            credentials.clear();
+            supply(&credentials, "alice", "web02").await.unwrap();
+            assert_eq!(kdc.logged(&["AS_REQ", "ISSUE", "svc-gw@CORP.EXAMPLE"]), 2);
+        },
+    );
+}
+
+#[test]
+fn what_the_kdc_refuses_has_its_reason_and_hurts_nothing_else() {
+    in_realm(test_name!(what_the_kdc_refuses_has_its_reason_and_hurts_nothing_else), &[], async |kdc| {
+        let credentials = Credentials::new(kdc.settings(), door());
+        for (name, host, reason, advice) in [
+            ("carol", "web01", "not_delegable", "Protected Users"),
+            ("alice", "web05", "not_delegable", "msDS-AllowedToDelegateTo"),
+            ("nobody", "web01", "unknown_person", "Get-ADUser"),
+            ("alice", "ghost", "unknown_service", "setspn -S HTTP/ghost.corp.example"),
+        ] {
+            for _ in 0..3 {
+                let error = supply(&credentials, name, host).await.unwrap_err();
+                assert_eq!(error.reason(), reason, "{name} on {host}: {error:?}");
+                assert!(error.to_string().contains(advice), "{error}");
+            }
+        }
+        let stats = credentials.stats();
+        assert_eq!((stats.people.negative_hits, stats.tickets.negative_hits), (2, 6), "{stats:?}");
+        supply(&credentials, "alice", "web01").await.unwrap();
+        assert_eq!(kdc.s4u2self("alice"), 1, "a refused host cost the person's credential");
+
+        let plain = credentials.supply(&s4u("plain"), &person("alice"), &spn("web01")).await;
+        assert_eq!(plain.unwrap_err().reason(), "not_delegable");
+        let unknown = credentials.supply(&s4u("other"), &person("alice"), &spn("web01")).await;
+        assert_eq!(unknown.unwrap_err().reason(), "unknown_account");
+    });
+}
+
+#[test]
+fn a_refusal_is_asked_again_after_a_moment() {
+    in_realm(test_name!(a_refusal_is_asked_again_after_a_moment), &[], async |kdc| {
+        let settings = Settings { refusals: Duration::from_millis(300), ..kdc.settings() };
+        let credentials = Credentials::new(settings, door());
+        let started = Instant::now();
+        eventually("a second question", || async {
+            assert!(supply(&credentials, "alice", "web05").await.is_err());
+            (credentials.stats().s4u2proxy == 2).then_some(())
+        })
+        .await;
+        assert!(started.elapsed() >= Duration::from_millis(300));
+        assert_eq!(kdc.s4u2self("alice"), 1);
+    });
+}
+
+#[test]
+fn an_account_that_can_not_log_on_is_said_to_be_the_gateway_s_own() {
+    in_realm(test_name!(an_account_that_can_not_log_on_is_said_to_be_the_gateway_s_own), &[], async |kdc| {
+        for (principal, keytab) in [("svc-gw", "missing"), ("svc-gw", "web01"), ("svc-none", "svc-gw")] {
+            let keys = Keys { principal: format!("{principal}@CORP.EXAMPLE"), keytab: kdc.keytab(keytab) };
+            let accounts = BTreeMap::from([(AccountName::new("delegation"), keys)]);
+            let credentials = Credentials::new(Settings::new(accounts), door());
+            let error = supply(&credentials, "alice", "web01").await.unwrap_err();
+            assert_eq!(error.reason(), "own_account", "{error:?}");
+            let error = credentials.ready().await.unwrap_err();
+            assert_eq!(error.reason(), "own_account", "{error:?}");
+            assert_eq!(credentials.stats().logons, 1, "each trial counts towards a lockout");
+        }
+        assert_eq!(kdc.s4u2self("alice"), 0);
+    });
+}
+
+#[test]
+fn people_never_get_each_other_s_credential() {
+    in_realm(test_name!(people_never_get_each_other_s_credential), &[], async |kdc| {
+        let door = door();
+        let credentials = Arc::new(Credentials::new(kdc.settings(), Arc::clone(&door)));
+        let mut asking = JoinSet::new();
+        for number in 0..500 {
+            let credentials = Arc::clone(&credentials);
+            let name = ["alice", "bob", "dave"][number % 3];
+            let host = ["web01", "web02", "web03", "web04"][number % 4];
+            asking.spawn(async move {
+                let got = supply(&credentials, name, host).await.unwrap();
+                (name, host, got)
+            });
+        }
+        let mut pairs = BTreeMap::new();
+        while let Some(got) = asking.join_next().await {
+            let (name, host, credential) = got.unwrap();
+            assert_eq!(credential.identity(), format!("{name}@CORP.EXAMPLE"));
+            pairs.insert((name, host), credential);
+        }
+        assert_eq!(pairs.len(), 12);
+        let keys = door.acceptor(&kdc.keytab("hosts"), None).await.unwrap();
+        for ((name, host), credential) in pairs {
+            let spn = spn(host).to_string();
+            let (initiator, token) =
+                door.initiate(credential.gss(), &spn, Mechanism::Krb5, None).await.unwrap();
+            let accepted = Acceptor::new(&keys, None).step(&token).unwrap();
+            let Accepted::Established(context, Some(answer)) = accepted else { panic!("{accepted:?}") };
+            assert_eq!(context.initiator_name(), format!("{name}@CORP.EXAMPLE"), "what {host} sees");
+            assert!(matches!(initiator.step(&answer), Ok(Initiated::Established(..))));
+        }
+        for name in ["alice", "bob", "dave"] {
+            assert_eq!((kdc.s4u2self(name), kdc.s4u2proxy(name)), (1, 4), "{name}");
+        }
+    });
+}
+
+#[test]
+fn a_shared_account_goes_as_itself_and_says_so() {
+    in_realm(test_name!(a_shared_account_goes_as_itself_and_says_so), &[], async |kdc| {
+        let credentials = Credentials::new(kdc.settings(), door());
+        let choice = CredentialChoice::Account { account: AccountName::new("plain") };
+        for _ in 0..3 {
+            let credential = credentials.supply(&choice, &person("alice"), &spn("web05")).await.unwrap();
+            assert_eq!((credential.identity(), credential.kind()), ("svc-plain@CORP.EXAMPLE", "account"));
+        }
+        let stats = credentials.stats();
+        assert_eq!((stats.logons, stats.service_tickets, stats.s4u2self, stats.s4u2proxy), (1, 1, 0, 0));
+        let ghost = credentials.supply(&choice, &person("alice"), &spn("ghost")).await;
+        assert_eq!(ghost.unwrap_err().reason(), "unknown_service");
+    });
+}
+
+#[test]
+fn nothing_made_for_a_person_is_used_longer_than_it_may_be() {
+    in_realm(test_name!(nothing_made_for_a_person_is_used_longer_than_it_may_be), &[], async |kdc| {
+        let max_age = Duration::from_millis(500);
+        let credentials = Credentials::new(Settings { max_age, ..kdc.settings() }, door());
+        let first = supply(&credentials, "alice", "web01").await.unwrap();
+        assert!(first.expires() <= Instant::now() + max_age);
+        let second = eventually("a second credential", || async {
+            let next = supply(&credentials, "alice", "web01").await.unwrap();
+            assert!(next.expires() > Instant::now() - Duration::from_millis(100));
+            (next.expires() != first.expires()).then_some(next)
+        })
+        .await;
+        assert!(first.expires() <= Instant::now() && second.expires() > first.expires());
+        assert_eq!((kdc.s4u2self("alice"), kdc.s4u2proxy("alice")), (2, 2));
+        assert_eq!(credentials.stats().logons, 1, "the account's own ticket is good for hours");
+    });
+}
+
+#[test]
+fn tickets_that_end_are_renewed_before_they_do() {
+    in_realm(test_name!(tickets_that_end_are_renewed_before_they_do), &["--max-life", "8s"], async |kdc| {
+        let credentials = Credentials::new(kdc.settings(), door());
+        let first = supply(&credentials, "alice", "web01").await.unwrap();
+        assert!(first.expires() <= Instant::now() + Duration::from_secs(8));
+        let mut logged_on_again = None;
+        eventually("a third S4U2Self", || async {
+            let got = supply(&credentials, "alice", "web01").await.unwrap();
+            assert!(got.expires() > Instant::now());
+            (credentials.stats().s4u2self == 3).then_some(())
+        })
+        .await;
+        logged_on_again.get_or_insert(credentials.stats().logons);
+        assert!(logged_on_again >= Some(3), "{:?}", credentials.stats());
+    });
+}
+
+#[test]
+fn a_dead_kdc_is_said_to_be_and_a_living_one_is_noticed() {
+    in_realm(test_name!(a_dead_kdc_is_said_to_be_and_a_living_one_is_noticed), &[], async |kdc| {
+        let settings = Settings { readiness: Duration::from_millis(100), ..kdc.settings() };
+        let credentials = Credentials::new(settings, door());
+        credentials.ready().await.unwrap();
+        supply(&credentials, "alice", "web01").await.unwrap();
+        kdc.stop().await;
+        let asked = Instant::now();
+        for (name, host) in [("bob", "web01"), ("alice", "web02"), ("nobody", "web01")] {
+            let error = supply(&credentials, name, host).await.unwrap_err();
+            assert_eq!(error.reason(), "kdc_unavailable", "{error:?}");
+        }
+        assert!(asked.elapsed() < Duration::from_secs(12), "{:?}", asked.elapsed());
+        let held = supply(&credentials, "alice", "web01").await.unwrap();
+        assert_eq!(held.identity(), "alice@CORP.EXAMPLE", "what is at hand needs no KDC");
+        let error = eventually("not being ready", || async { credentials.ready().await.err() }).await;
+        assert_eq!(error.reason(), "kdc_unavailable");
+
+        kdc.start().await;
+        eventually("being ready again", || async { credentials.ready().await.ok() }).await;
+        let bob = eventually("bob", || async { supply(&credentials, "bob", "web01").await.ok() }).await;
+        assert_eq!(bob.identity(), "bob@CORP.EXAMPLE");
+    });
+}
