@@ -1,8 +1,12 @@
 //! What clients do, all at once.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -87,6 +91,22 @@ pub(crate) struct Idle {
     pub(crate) haproxy: f64,
 }
 
+impl Idle {
+    pub(crate) fn json(&self) -> Value {
+        json!({ "gateway": self.gateway, "haproxy": self.haproxy, "budget": 16_000 })
+    }
+}
+
+impl fmt::Display for Idle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (gateway, haproxy) = (self.gateway / 1000.0, self.haproxy / 1000.0);
+        write!(
+            f,
+            "an idle authenticated client: {gateway:.1} kB in the gateway (budget 16), {haproxy:.1} kB in HAProxy"
+        )
+    }
+}
+
 /// Measures [`Idle`].
 pub(crate) async fn idle_clients(lab: &Lab) -> Result<Idle> {
     Ok(Idle { gateway: idle(lab, &lab.gateway).await?, haproxy: idle(lab, &lab.haproxy).await? })
@@ -117,6 +137,37 @@ pub(crate) struct Fleet {
     pub(crate) s4u2proxy: usize,
     /// Why it ended before all requests were made.
     pub(crate) failure: Option<String>,
+}
+
+impl Fleet {
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "requests": self.requests,
+            "requests_per_second": self.per_second,
+            "cpu_us_per_request": self.micros_per_request,
+            "s4u2self": self.s4u2self,
+            "s4u2proxy": self.s4u2proxy,
+            "failure": self.failure,
+        })
+    }
+}
+
+impl fmt::Display for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{PEOPLE} people on {HOSTS} hosts, {} requests: {:.0} requests/s, {:.0} us CPU/request",
+            self.requests, self.per_second, self.micros_per_request,
+        )?;
+        write!(
+            f,
+            "; S4U2Self {} (budget {PEOPLE}), S4U2Proxy {} (budget {})",
+            self.s4u2self,
+            self.s4u2proxy,
+            PEOPLE * HOSTS
+        )?;
+        self.failure.as_ref().map_or(Ok(()), |failure| write!(f, "; ENDED EARLY: {failure}"))
+    }
 }
 
 /// 50 people ask each of 100 hosts twice, all people at once.

@@ -3,6 +3,8 @@
 //! The clients, the hosts and the measuring are this process; HAProxy and nginx pass requests on in clear after they have asked for a certificate,
 //! the gateway takes the same requests to a host that wants Kerberos as the person, and sealed messages. Rounds are interleaved, so that whatever
 //! else the machine does falls on all of them, and ratios are taken within a round.
+//!
+//! `cargo bench --bench proxy -- PART` measures only the rows whose name has that part, for a profiler to look on.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -49,13 +51,19 @@ fn main() -> Result<()> {
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
     }
+    let part = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
     let realm = std::env::var_os("BENCH_REALM").map(PathBuf::from).context("no realm: run `make bench`")?;
     tokio::runtime::Runtime::new()?.block_on(async {
         let load = measure::load_average();
         let lab = Lab::start(&realm).await?;
-        let rows = rows::measure(&lab).await?;
+        if let Some(part) = part {
+            let rows = rows::measure(&lab, &part).await?;
+            return Report { load, rows, whole: None }.publish();
+        }
+        // Before anything else has made the processes grow.
         let idle = loads::idle_clients(&lab).await?;
+        let rows = rows::measure(&lab, "").await?;
         let fleet = loads::fleet(&lab).await?;
-        Report { load, rows, idle, fleet }.publish()
+        Report { load, rows, whole: Some((idle, fleet)) }.publish()
     })
 }

@@ -18,15 +18,18 @@ use crate::{
 pub(crate) struct Report {
     pub(crate) load: String,
     pub(crate) rows: Vec<Row>,
-    pub(crate) idle: Idle,
-    pub(crate) fleet: Fleet,
+    /// None where only some rows were wanted.
+    pub(crate) whole: Option<(Idle, Fleet)>,
 }
 
 impl Report {
-    /// Prints the table, and writes `target/bench/report.json`.
+    /// Prints the table, and writes `target/bench/report.json` where all was measured.
     pub(crate) fn publish(&self) -> Result<()> {
         let codecs = codecs()?;
         self.print(&codecs);
+        if self.whole.is_none() {
+            return Ok(());
+        }
         let path = target()?.join("bench/report.json");
         fs::create_dir_all(path.parent().context("a directory")?)?;
         fs::write(&path, serde_json::to_string_pretty(&self.json(&codecs))?)?;
@@ -54,24 +57,9 @@ impl Report {
                 row.budget.map_or_else(String::new, |budget| format!("{budget:.1}")),
             );
         }
-        println!("certificate in, plain out: n/a, the gateway has no such mode");
-        println!(
-            "\nan idle authenticated client: {:.1} kB in the gateway (budget 16), {:.1} kB in HAProxy",
-            self.idle.gateway / 1000.0,
-            self.idle.haproxy / 1000.0
-        );
-        println!(
-            "50 people on 100 hosts, {} requests: {:.0} requests/s, {:.0} us CPU/request; S4U2Self {} (budget 50), S4U2Proxy {} (budget 5000){}",
-            self.fleet.requests,
-            self.fleet.per_second,
-            self.fleet.micros_per_request,
-            self.fleet.s4u2self,
-            self.fleet.s4u2proxy,
-            self.fleet
-                .failure
-                .as_ref()
-                .map_or_else(String::new, |failure| format!("; ENDED EARLY: {failure}")),
-        );
+        if let Some((idle, fleet)) = &self.whole {
+            println!("certificate in, plain out: n/a, the gateway has no such mode\n\n{idle}\n{fleet}");
+        }
         println!("load average {} before, {} after", self.load, load_average());
     }
 
@@ -98,15 +86,8 @@ impl Report {
             "codecs": codecs.iter().map(codec).collect::<Vec<_>>(),
             "rows": self.rows.iter().map(row).collect::<Vec<_>>(),
             "certificate_in_plain_out": null,
-            "idle_client_bytes": { "gateway": self.idle.gateway, "haproxy": self.idle.haproxy, "budget": 16_000 },
-            "fleet": {
-                "requests": self.fleet.requests,
-                "requests_per_second": self.fleet.per_second,
-                "cpu_us_per_request": self.fleet.micros_per_request,
-                "s4u2self": self.fleet.s4u2self,
-                "s4u2proxy": self.fleet.s4u2proxy,
-                "failure": self.fleet.failure,
-            },
+            "idle_client_bytes": self.whole.as_ref().map(|(idle, _)| idle.json()),
+            "fleet": self.whole.as_ref().map(|(_, fleet)| fleet.json()),
         })
     }
 }

@@ -63,8 +63,8 @@ impl Row {
     }
 }
 
-/// All rows, in rounds.
-pub(crate) async fn measure(lab: &Lab) -> Result<Vec<Row>> {
+/// All rows with `part` in their names, in rounds.
+pub(crate) async fn measure(lab: &Lab, part: &str) -> Result<Vec<Row>> {
     let mut rows = vec![
         Row::new(Way::Haproxy, Load::Small, None),
         Row::new(Way::Nginx, Load::Small, None),
@@ -79,7 +79,7 @@ pub(crate) async fn measure(lab: &Lab) -> Result<Vec<Row>> {
         Row::new(Way::Nginx, Load::Connect, None),
         Row::new(Way::Gateway, Load::Connect, Some(0.7)),
     ];
-    rows.retain(|row| row.way != Way::Nginx || lab.nginx.is_some());
+    rows.retain(|row| row.name().contains(part) && (row.way != Way::Nginx || lab.nginx.is_some()));
     for _ in 0..ROUNDS {
         for row in &mut rows {
             let sample = one(lab, row.way, row.load).await.with_context(|| row.name())?;
