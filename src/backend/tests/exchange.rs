@@ -275,6 +275,8 @@ fn threat_56_nothing_is_sent_before_the_host_has_proved_who_it_is() {
                 // The host's farewell may arrive with its proof or right behind it.
                 let early = matches!(act, Act::HonestThenClose) && found == "lost";
                 assert!(found == reason || early, "{act:?} {auth:?}: {found}");
+                // By then the host has read all that was sent.
+                lab.host.wait_for_ends(1).await;
                 let seen = lab.host.seen();
                 assert!(early || seen.iter().all(|seen| seen.body_bytes == 0), "{act:?}: a body was sent");
                 assert_eq!((lab.host.connections(), lab.stats().open), (1, 0), "{act:?}");
@@ -288,6 +290,7 @@ fn threat_56_a_host_with_another_host_s_key_gets_no_body() {
     in_realm(test_name!(threat_56_a_host_with_another_host_s_key_gets_no_body), async |kdc| {
         let lab = Lab::new(&kdc, Wish { keytab: "web05", ..Wish::of(|_, _| Act::Honest) }).await;
         assert_eq!(lab.reason(COMMAND).await, "rejected");
+        lab.host.wait_for_ends(1).await;
         assert!(lab.host.requests().is_empty());
         assert_eq!((lab.stats().handshakes, lab.stats().handshakes_failed), (0, 1));
     });
