@@ -137,8 +137,13 @@ CONF
   slapadd -f "$dir/slapd.conf" -l "$dir/base.ldif"
   setsid slapd -d 0 -f "$dir/slapd.conf" -h "$url" > "$dir/slapd.log" 2>&1 < /dev/null &
   echo $! > "$dir/slapd.pid"
+<<<<<<< HEAD
+  # The socket's file is there before anybody listens on it: an answer is the sign.
+  await slapd "$(cat "$dir/slapd.pid")" ldapwhoami -Q -Y EXTERNAL -H "$url" > /dev/null
+=======
   # The socket is there before anybody listens on it.
   await slapd "$(cat "$dir/slapd.pid")" ldapwhoami -Q -Y EXTERNAL -H "$url"
+>>>>>>> lab
 }
 
 # The kadmin commands that make people, services and keytabs.
@@ -206,7 +211,11 @@ up() {
   echo "$sockets" > "$dir/socket-dir"
   url="ldapi://${sockets//\//%2F}%2Fs"
   export PATH="$PATH:/usr/sbin" KRB5_CONFIG=$dir/krb5.conf KRB5_KDC_PROFILE=$dir/kdc.conf
+<<<<<<< HEAD
+  trap 'tail -n 5 "$dir"/*.log "$dir"/*.out >&2 2>/dev/null || true; down "$dir"' ERR
+=======
   trap 'failed "$dir"' ERR
+>>>>>>> lab
   write_krb5_conf "$dir" "$port"
   write_kdc_conf "$dir" "$port" "$life" "$url"
   start_directory "$dir" "$url"
