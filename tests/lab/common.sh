@@ -13,7 +13,10 @@ HOSTS=(web01.$DOMAIN web02.$DOMAIN web03.$DOMAIN web04.$DOMAIN)
 PIDS=()
 STEP="starting"
 
-say() { printf '\033[1m[%3d s]\033[0m %s\n' "$SECONDS" "$*"; }
+BOLD='' PLAIN=''
+if [ -t 1 ]; then BOLD=$'\033[1m' PLAIN=$'\033[0m'; fi
+
+say() { printf '%s[%3d s]%s %s\n' "$BOLD" "$SECONDS" "$PLAIN" "$*"; }
 
 # What is under way, for the message if it fails.
 step() { STEP=$*; say "$*"; }
@@ -26,8 +29,7 @@ claim() {
   exec 7> "$LAB/run.lock"
   flock -n 7 || fail "another lab is running in this checkout"
   [ -x "$PYTHON" ] || fail "$PYTHON is missing: run 'make install'"
-  # What a run that was killed has left.
-  end_realm
+  end_leftovers
   rm -rf "$RUN"
   mkdir -p "$RUN"
   trap finish EXIT
@@ -36,6 +38,17 @@ claim() {
 }
 
 end_realm() { if [ -d "$RUN/realm" ]; then bash tests/lab/mit-realm.sh down "$RUN/realm"; fi; }
+
+# What a run that was killed has left: by its recorded ids, where these are still programs of that run.
+end_leftovers() {
+  local pid
+  if [ -f "$RUN/pids" ]; then
+    while read -r pid; do
+      if grep -qsF "$RUN/" "/proc/$pid/cmdline"; then kill -KILL "$pid"; fi
+    done < "$RUN/pids"
+  fi
+  end_realm
+}
 
 # Ends everything that was started here, by its id. Keeps the logs of a run that failed.
 finish() {
@@ -62,6 +75,7 @@ start() {
   # Not the lock: it would be held by what outlives this script.
   "$@" > "$RUN/$name.log" 2>&1 < /dev/null 7>&- &
   PIDS+=($!)
+  echo $! >> "$RUN/pids"
 }
 
 # Waits up to 30 seconds until a command succeeds, as long as the program started last is there.
@@ -93,7 +107,7 @@ start_realm() {
 issue() {
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -CA "$RUN/pki/ca.pem" -CAkey "$RUN/pki/ca.key" \
     -keyout "$RUN/pki/$1.key" -out "$RUN/pki/$1.pem" -subj "/CN=$1" -addext "subjectAltName=$2" -addext "extendedKeyUsage=$3" \
-    -addext "keyUsage=critical,digitalSignature" -addext "basicConstraints=critical,CA:FALSE" 2>> "$RUN/openssl.log"
+    -addext "keyUsage=critical,digitalSignature" -addext "basicConstraints=critical,CA:FALSE" 2>> "$RUN/openssl.out"
 }
 
 make_certificates() {
@@ -102,7 +116,7 @@ make_certificates() {
   (
     umask 077
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -keyout "$RUN/pki/ca.key" -out "$RUN/pki/ca.pem" \
-      -subj "/CN=Lab authority" -addext "keyUsage=critical,keyCertSign,cRLSign" 2>> "$RUN/openssl.log"
+      -subj "/CN=Lab authority" -addext "keyUsage=critical,keyCertSign,cRLSign" 2>> "$RUN/openssl.out"
     issue gateway "DNS:gw.$DOMAIN,DNS:*.winrm.$DOMAIN,DNS:localhost,IP:127.0.0.1" serverAuth
     issue host "$(printf 'DNS:%s,' "${HOSTS[@]}" | sed 's/,$//')" serverAuth
     # A person's name is the UPN in the certificate, as on a smart card.
@@ -238,6 +252,8 @@ It stays up until Ctrl-C. In another terminal:
 
 TEXT
   STEP="staying up"
+  # From here on, to be stopped is no failure.
+  trap 'exit 0' INT TERM
   wait -n "${PIDS[@]}" || true
   fail "a part of the lab has ended by itself"
 }

@@ -4,7 +4,7 @@
 import json
 import sys
 
-INTENT = ("principal", "method", "host", "operation", "identity_there", "rule", "command")
+INTENT = ("principal", "method", "host", "operation", "identity_there", "rule")
 OUTCOME = ("result", "stage", "reason", "status", "fault_code", "exit_code", "text")
 
 
