@@ -142,6 +142,19 @@ impl Kdc {
         eventually("the KDC", || async { self.answers().then_some(()) }).await;
     }
 
+    /// The least that clocks may differ in Kerberos.
+    pub(super) const LEAST_SKEW: Duration = Duration::from_secs(1);
+
+    /// Has the KDC, and this process, forgive next to no difference of clocks; to be called before anything else.
+    pub(super) async fn allow_no_skew(&self) {
+        let path = self.dir.join("krb5.conf");
+        let text = fs::read_to_string(&path).unwrap();
+        let skew = format!("[libdefaults]\n    clockskew = {}\n", Self::LEAST_SKEW.as_secs());
+        fs::write(&path, text.replace("[libdefaults]\n", &skew)).unwrap();
+        self.stop().await;
+        self.start().await;
+    }
+
     /// Settings with the delegating account `delegation`, and others.
     pub(super) fn settings(&self) -> Settings {
         let keys = |principal: &str, keytab: PathBuf| Keys {
