@@ -8,10 +8,14 @@ use std::{
 
 use tokio::task::JoinSet;
 
-use super::support::{door, eventually, in_realm, person, s4u, spn, supply, test_name};
+use super::support::{Kdc, door, eventually, in_realm, person, s4u, spn, supply, test_name};
 use crate::{
-    credential::{Credentials, Keys, Settings},
-    gssapi::{Accepted, Acceptor, Initiated, Mechanism},
+    credential::{
+        Credentials, Keys, Settings,
+        held::{Held, Span},
+        supply::Impersonation,
+    },
+    gssapi::{Accepted, Acceptor, Credential, Initiated, Mechanism},
     policy::{AccountName, CredentialChoice},
 };
 
@@ -194,15 +198,65 @@ fn tickets_that_end_are_renewed_before_they_do() {
         let credentials = Credentials::new(kdc.settings(), door());
         let first = supply(&credentials, "alice", "web01").await.unwrap();
         assert!(first.expires() <= Instant::now() + Duration::from_secs(8));
-        let mut logged_on_again = None;
         eventually("a third S4U2Self", || async {
             let got = supply(&credentials, "alice", "web01").await.unwrap();
             assert!(got.expires() > Instant::now());
             (credentials.stats().s4u2self == 3).then_some(())
         })
         .await;
-        logged_on_again.get_or_insert(credentials.stats().logons);
-        assert!(logged_on_again >= Some(3), "{:?}", credentials.stats());
+        assert!(credentials.stats().logons >= 3, "{:?}", credentials.stats());
+    });
+}
+
+#[test]
+fn a_ticket_that_has_ended_for_the_kdc_is_replaced() {
+    in_realm(
+        test_name!(a_ticket_that_has_ended_for_the_kdc_is_replaced),
+        &["--max-life", "3s"],
+        async |kdc| {
+            let credentials = Credentials::new(kdc.settings(), door());
+            let old = supply(&credentials, "alice", "web01").await.unwrap();
+            let supplying = &credentials.0;
+            let account = AccountName::new("delegation");
+            let own = supplying.accounts.peek(&account).unwrap();
+            // As if this machine had slept: by its own clock both tickets are still good.
+            let until = Instant::now() + Duration::from_secs(600);
+            let awake = |gss: &Credential| {
+                let span = Span { due: until, until };
+                Held::checked(gss.clone(), gss.name(), &account, span, supplying.ticket_terms()).unwrap()
+            };
+            let whom = Impersonation { account: account.clone(), principal: person("alice") };
+            eventually("the tickets' end", || async {
+                let end = old.gss().expires().max(own.credential().expires());
+                (Instant::now() > end + 2 * Kdc::LEAST_SKEW).then_some(())
+            })
+            .await;
+            supplying.logons.forget(|_, _| true);
+            supplying.accounts.put(&account, awake(own.credential()), until);
+            supplying.people.put(&whom, awake(old.gss()), until);
+            let new = supply(&credentials, "alice", "web02").await.unwrap();
+            assert_eq!(new.identity(), "alice@CORP.EXAMPLE");
+            let stats = credentials.stats();
+            assert_eq!((stats.logons, kdc.s4u2self("alice")), (2, 2), "{stats:?}");
+        },
+    );
+}
+
+#[test]
+fn too_many_tickets_and_people_push_the_oldest_out() {
+    in_realm(test_name!(too_many_tickets_and_people_push_the_oldest_out), &[], async |kdc| {
+        let settings = Settings { people: 2, tickets: 3, ..kdc.settings() };
+        let credentials = Credentials::new(settings, door());
+        for name in ["alice", "bob", "dave"] {
+            supply(&credentials, name, "web01").await.unwrap();
+        }
+        assert_eq!(credentials.stats().people.entries, 2);
+        for host in ["web02", "web03", "web04"] {
+            supply(&credentials, "dave", host).await.unwrap();
+            assert!(credentials.stats().tickets.entries <= 3, "{:?}", credentials.stats());
+        }
+        supply(&credentials, "alice", "web01").await.unwrap();
+        assert_eq!(kdc.s4u2self("alice"), 2);
     });
 }
 
