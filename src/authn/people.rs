@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Authenticated, CertMappings, Evidence, GroupName, Principal, Realms, UnmappedCertificate};
+use super::{Authenticated, CertMappings, Evidence, Grounds, GroupName, Principal, Realms, UnmappedCertificate};
 use crate::wsman::Envelope;
 
 /// Who may be behind evidence.
@@ -70,6 +70,12 @@ impl People {
             .filter(|(_, members)| members.contains(&principal))
             .map(|(name, _)| name.clone())
             .collect();
-        Ok(Authenticated { principal, groups, method: evidence.method(), evidence: evidence.describe() })
+        Ok(Authenticated {
+            principal,
+            groups,
+            method: evidence.method(),
+            evidence: evidence.describe(),
+            grounds: Grounds::Nothing,
+        })
     }
 }
