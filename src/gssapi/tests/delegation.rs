@@ -2,7 +2,10 @@
 
 use super::{
     super::{Class, GssError, ffi},
-    ALICE, BOTH_MECHANISMS, GATEWAY, WEB01, door, gateway, host, impostor::impostor, person, realm::with_realm,
+    ALICE, BOTH_MECHANISMS, GATEWAY, WEB01, door, gateway, host,
+    impostor::impostor,
+    person,
+    realm::with_realm,
     shake, try_shake,
 };
 
@@ -15,7 +18,8 @@ fn the_host_sees_the_impersonated_person_by_kerberos_and_by_spnego() {
         door.prefetch(&alice, WEB01).await.expect("S4U2Proxy");
         let web01 = host(&door, realm, "web01").await;
         for mechanism in BOTH_MECHANISMS {
-            let pair = try_shake(&door, (&alice, &web01), mechanism, (None, None)).await.expect("a handshake");
+            let pair =
+                try_shake(&door, (&alice, &web01), mechanism, (None, None)).await.expect("a handshake");
             for context in [&pair.client, &pair.server] {
                 assert_eq!(context.initiator_name(), ALICE, "{mechanism:?}");
                 assert_eq!(context.acceptor_name(), "HTTP/web01.corp.example@CORP.EXAMPLE", "{mechanism:?}");
@@ -34,7 +38,8 @@ fn what_the_kdc_will_not_delegate_is_not_delegable() {
         let door = door();
         let carol = person(&door, realm, "carol@CORP.EXAMPLE").await;
         let alice = person(&door, realm, ALICE).await;
-        let plain = door.from_keytab("svc-plain@CORP.EXAMPLE", &realm.keytab("svc-plain"), None).await.expect("keys");
+        let plain =
+            door.from_keytab("svc-plain@CORP.EXAMPLE", &realm.keytab("svc-plain"), None).await.expect("keys");
         let by_plain = door.impersonate(&plain, ALICE).await.expect("S4U2Self is for everybody");
         for (credential, spn) in [(&carol, WEB01), (&alice, "HTTP/web05.corp.example"), (&by_plain, WEB01)] {
             let error = door.prefetch(credential, spn).await.expect_err("no ticket");
@@ -110,7 +115,9 @@ fn many_people_at_once_over_one_service_credential_are_never_mixed_up() {
                     let name = ["alice@CORP.EXAMPLE", "bob@CORP.EXAMPLE", "dave@CORP.EXAMPLE"][number % 3];
                     let person = door.impersonate(&service, name).await.expect("a ticket");
                     for mechanism in BOTH_MECHANISMS {
-                        let pair = try_shake(&door, (&person, &web01), mechanism, (None, None)).await.expect("a handshake");
+                        let pair = try_shake(&door, (&person, &web01), mechanism, (None, None))
+                            .await
+                            .expect("a handshake");
                         assert_eq!(pair.server.initiator_name(), name);
                     }
                 })
@@ -130,8 +137,14 @@ fn spnego_offers_kerberos_and_nothing_else() {
         let (_, token) = door.initiate(&alice, WEB01, super::Mechanism::Spnego, None).await.expect("a token");
         // NegTokenInit begins with the list of mechanisms: exactly one object identifier in it.
         let list = [&[0x06, 9], ffi::KRB5].concat();
-        let at = token.windows(list.len()).position(|window| window == list).expect("Kerberos is on the list");
-        assert_eq!(token[at - 2..at], [0x30, 11], "the list holds Kerberos alone: {:02x?}", &token[..at + 32]);
+        let at =
+            token.windows(list.len()).position(|window| window == list).expect("Kerberos is on the list");
+        assert_eq!(
+            token[at - 2..at],
+            [0x30, 11],
+            "the list holds Kerberos alone: {:02x?}",
+            &token[..at + 32]
+        );
     });
 }
 
@@ -141,7 +154,8 @@ fn a_person_without_a_pac_has_no_logon_information_and_what_the_kdc_signed_is_re
         let pair = shake(&door(), realm, ALICE, super::Mechanism::Krb5).await;
         assert_eq!(pair.server.pac().expect("no error"), None);
         assert_eq!(pair.client.pac().expect("no error"), None);
-        let info = pair.server.attribute("urn:mspac:client-info").expect("no error").expect("MIT's PAC has this");
+        let info =
+            pair.server.attribute("urn:mspac:client-info").expect("no error").expect("MIT's PAC has this");
         assert!(info.windows(2).any(|pair| pair == [b'l', 0]), "the client's name in UTF-16: {info:02x?}");
     });
     let error = super::super::pac::vouched_for("urn:mspac:logon-info", false, b"x").expect_err("not signed");

@@ -37,7 +37,7 @@ async fn gateway(door: &Door, realm: &Realm) -> Credential {
     door.from_keytab(GATEWAY, &realm.keytab("svc-gw"), None).await.expect("the gateway's ticket")
 }
 
-/// A person, by S4U2Self.
+/// A person, by `S4U2Self`.
 async fn person(door: &Door, realm: &Realm, name: &str) -> Credential {
     let service = gateway(door, realm).await;
     door.impersonate(&service, name).await.expect("a ticket in the person's name")

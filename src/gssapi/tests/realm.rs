@@ -44,7 +44,8 @@ impl Realm {
     pub(super) fn ask_at(&self, port: u16) {
         let path = self.dir.join("krb5.conf");
         let text = std::fs::read_to_string(&path).expect("krb5.conf");
-        let kdc = text.lines().find(|line| line.trim_start().starts_with("kdc = ")).expect("a line for the KDC");
+        let kdc =
+            text.lines().find(|line| line.trim_start().starts_with("kdc = ")).expect("a line for the KDC");
         let changed = text.replace(kdc, &format!("        kdc = 127.0.0.1:{port}"));
         std::fs::write(path, changed).expect("krb5.conf can be written");
     }
@@ -67,8 +68,11 @@ where
 {
     if let Some(dir) = std::env::var_os(MARKER) {
         let realm = Realm { dir: PathBuf::from(dir) };
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
         runtime.block_on(body(&realm));
         // A call to a silent KDC may still hold a thread: nobody waits for it.
         runtime.shutdown_background();
