@@ -1,11 +1,16 @@
 //! S4U: in whose name a ticket can be had.
 
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
 use super::{
     super::{Class, GssError, ffi},
     ALICE, BOTH_MECHANISMS, GATEWAY, WEB01, door, gateway, host,
     impostor::impostor,
     person,
-    realm::with_realm,
+    realm::{run, with_realm},
     shake, try_shake,
 };
 
@@ -130,22 +135,58 @@ fn many_people_at_once_over_one_service_credential_are_never_mixed_up() {
 }
 
 #[test]
-fn spnego_offers_kerberos_and_nothing_else() {
-    with_realm(async |realm| {
+fn spnego_offers_kerberos_alone_even_where_another_mechanism_is_installed() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let setting = format!("GSS_MECH_CONFIG={}", install_other_mechanism(folder.path()).display());
+    run(&[], &["env", &setting], async |realm| {
         let door = door();
-        let alice = person(&door, realm, ALICE).await;
-        let (_, token) = door.initiate(&alice, WEB01, super::Mechanism::Spnego, None).await.expect("a token");
-        // NegTokenInit begins with the list of mechanisms: exactly one object identifier in it.
-        let list = [&[0x06, 9], ffi::KRB5].concat();
-        let at =
-            token.windows(list.len()).position(|window| window == list).expect("Kerberos is on the list");
-        assert_eq!(
-            token[at - 2..at],
-            [0x30, 11],
-            "the list holds Kerberos alone: {:02x?}",
-            &token[..at + 32]
-        );
+        // The other mechanism is there: SPNEGO left to itself has it on its list.
+        assert!(installed().contains(&NTLM.to_vec()), "{:02x?}", installed());
+        let service = gateway(&door, realm).await;
+        let alice = door.impersonate(&service, ALICE).await.expect("alice");
+        for credential in [&service, &alice] {
+            let (_, token) =
+                door.initiate(credential, WEB01, super::Mechanism::Spnego, None).await.expect("a token");
+            // NegTokenInit begins with the list of mechanisms: exactly one object identifier in it.
+            let list = [&[0x30, 11, 0x06, 9], ffi::KRB5].concat();
+            let start = &token[..48];
+            assert!(start.windows(list.len()).any(|part| part == list), "not Kerberos alone: {start:02x?}");
+        }
     });
+}
+
+/// 1.3.6.1.4.1.311.2.2.10
+const NTLM: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x02, 0x02, 0x0a];
+
+/// Builds a mechanism that calls itself NTLM and always succeeds; the file that tells GSSAPI of it.
+fn install_other_mechanism(dir: &Path) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/gssapi/tests/other_mechanism.c");
+    let (library, config) = (dir.join("other.so"), dir.join("mech.conf"));
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-w", "-o"]).arg(&library).arg(source).output();
+    let built = built.expect("a C compiler");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    std::fs::write(&config, format!("other 1.3.6.1.4.1.311.2.2.10 {}\n", library.display())).expect("a file");
+    config
+}
+
+/// The mechanisms that GSSAPI has, by their object identifiers.
+fn installed() -> Vec<Vec<u8>> {
+    let (mut minor, mut set) = (0, std::ptr::null_mut());
+    // SAFETY: the outputs are locals that outlive the call.
+    let major = unsafe { libgssapi_sys::gss_indicate_mechs(&raw mut minor, &raw mut set) };
+    assert_eq!(major, 0);
+    // SAFETY: the call succeeded, so the set is a live one.
+    let set = unsafe { *set };
+    // SAFETY: a set has `count` elements.
+    let identifiers = unsafe { std::slice::from_raw_parts(set.elements, set.count) };
+    let bytes = |oid: &libgssapi_sys::gss_OID_desc| {
+        // SAFETY: an identifier has `length` bytes, which live as long as the process.
+        unsafe {
+            std::slice::from_raw_parts(oid.elements.cast::<u8>(), usize::try_from(oid.length).expect("short"))
+        }
+        .to_vec()
+    };
+    identifiers.iter().map(bytes).collect()
 }
 
 #[test]
