@@ -168,7 +168,9 @@ impl Door {
         F: FnOnce() -> Result<T, GssError> + Send + 'static,
     {
         let deadline = self.deadline();
-        let refused = |_: &GssError| drop(self.counters.refused.fetch_add(1, Ordering::Relaxed));
+        let refused = |_: &GssError| {
+            self.counters.refused.fetch_add(1, Ordering::Relaxed);
+        };
         self.breakers.refuse_if_open(realm).inspect_err(refused)?;
         let permit = self.permit(deadline).await?;
         // Asked again: while this caller waited for a thread, others may have found the realm dead.

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::{
     super::{Class, GssError, ccache::Library, ffi},
     ALICE, GATEWAY, WEB01, door, gateway, host, person,
-    realm::{run, with_realm},
+    realm::{Setup, run, with_realm},
 };
 
 #[test]
@@ -28,7 +28,7 @@ fn a_keytab_gives_a_ticket_without_any_environment_variable_or_file() {
 
 #[test]
 fn a_credential_ends_when_its_tickets_end() {
-    run(&["--max-life", "90s"], &[], async |realm| {
+    run(Setup { options: &["--max-life", "90s"], ..Setup::default() }, async |realm| {
         let door = door();
         for credential in [gateway(&door, realm).await, person(&door, realm, ALICE).await] {
             let left = credential.expires() - Instant::now();
@@ -95,7 +95,10 @@ fn a_password_is_verified_at_once_and_only_as_long_as_it_is() {
         // A slice of something longer: a mechanism that reads on would use the wrong password.
         let longer = "Passw0rd!and more";
         let password = |text: &str| SecretString::from(text.to_owned());
-        let alice = door.from_password(ALICE, password(&longer[..9])).await.expect("the right password");
+        let alice = door
+            .from_password(ALICE, password(longer.get(..9).expect("its first nine bytes")))
+            .await
+            .expect("the right password");
         assert_eq!(alice.name(), ALICE);
         let web01 = host(&door, realm, "web01").await;
         for mechanism in super::BOTH_MECHANISMS {
@@ -170,7 +173,7 @@ fn nothing_is_ever_initiated_without_a_name() {
 
 #[test]
 fn a_clock_that_is_wrong_is_named() {
-    run(&[], &["faketime", "-f", "+10m"], async |realm| {
+    run(Setup { under: &["faketime", "-f", "+10m"], ..Setup::default() }, async |realm| {
         let door = door();
         for error in [
             door.from_keytab(GATEWAY, &realm.keytab("svc-gw"), None).await.expect_err("ten minutes ahead"),

@@ -10,7 +10,7 @@ use super::{
     ALICE, BOTH_MECHANISMS, GATEWAY, WEB01, door, gateway, host,
     impostor::impostor,
     person,
-    realm::{run, with_realm},
+    realm::{Setup, run, with_realm},
     shake, try_shake,
 };
 
@@ -138,7 +138,7 @@ fn many_people_at_once_over_one_service_credential_are_never_mixed_up() {
 fn spnego_offers_kerberos_alone_even_where_another_mechanism_is_installed() {
     let folder = tempfile::tempdir().expect("a directory");
     let setting = format!("GSS_MECH_CONFIG={}", install_other_mechanism(folder.path()).display());
-    run(&[], &["env", &setting], async |realm| {
+    run(Setup { under: &["env", &setting], ..Setup::default() }, async |realm| {
         let door = door();
         // The other mechanism is there: SPNEGO left to itself has it on its list.
         assert!(installed().contains(&NTLM.to_vec()), "{:02x?}", installed());

@@ -36,7 +36,7 @@ async fn once_admitted(door: &Door, keytab: &Path) -> Result<(), Class> {
     loop {
         match door.from_keytab(GATEWAY, keytab, None).await.map_err(|error| error.classify()) {
             Err(Class::BreakerOpen) if started.elapsed() < Duration::from_secs(10) => {
-                tokio::task::yield_now().await
+                tokio::task::yield_now().await;
             }
             other => return other.map(drop),
         }
