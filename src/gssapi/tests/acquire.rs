@@ -1,13 +1,16 @@
 //! Keys, passwords, and what is left of them.
 
-use std::{fs, time::{Duration, Instant}};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use secrecy::SecretString;
 
 use super::{
     super::{Class, GssError, ccache::Library, ffi},
     ALICE, GATEWAY, WEB01, door, gateway, host, person,
-    realm::{run, with_realm},
+    realm::{Setup, run, with_realm},
 };
 
 #[test]
@@ -25,7 +28,7 @@ fn a_keytab_gives_a_ticket_without_any_environment_variable_or_file() {
 
 #[test]
 fn a_credential_ends_when_its_tickets_end() {
-    run(&["--max-life", "90s"], &[], async |realm| {
+    run(Setup { options: &["--max-life", "90s"], ..Setup::default() }, async |realm| {
         let door = door();
         for credential in [gateway(&door, realm).await, person(&door, realm, ALICE).await] {
             let left = credential.expires() - Instant::now();
@@ -41,9 +44,12 @@ fn each_fault_of_a_keytab_is_named() {
         let (none, garbage, empty) = (dir.join("none"), dir.join("garbage"), dir.join("empty"));
         fs::write(&garbage, "not a keytab").expect("a file");
         fs::write(&empty, [5, 2]).expect("a file");
-        for (path, words) in
-            [(&none, "No such file"), (&garbage, "not a keytab"), (&empty, "holds no key"), (&dir.to_owned(), "directory")]
-        {
+        for (path, words) in [
+            (&none, "No such file"),
+            (&garbage, "not a keytab"),
+            (&empty, "holds no key"),
+            (&dir.to_owned(), "directory"),
+        ] {
             for error in [
                 door.from_keytab(GATEWAY, path, None).await.expect_err("no keytab"),
                 door.acceptor(path, None).await.expect_err("no keytab"),
@@ -76,7 +82,8 @@ fn a_keytab_with_outdated_keys_or_of_an_unknown_account_is_told_apart_from_a_mis
         let at = bytes.windows(6).position(|part| part == b"svc-gw").expect("the name");
         bytes[at..at + 6].copy_from_slice(b"nobody");
         fs::write(&outdated, &bytes).expect("a file");
-        let error = door.from_keytab("nobody@CORP.EXAMPLE", &outdated, None).await.expect_err("no such account");
+        let error =
+            door.from_keytab("nobody@CORP.EXAMPLE", &outdated, None).await.expect_err("no such account");
         assert_eq!(error.classify(), Class::UnknownPrincipal, "{error}");
     });
 }
@@ -88,16 +95,22 @@ fn a_password_is_verified_at_once_and_only_as_long_as_it_is() {
         // A slice of something longer: a mechanism that reads on would use the wrong password.
         let longer = "Passw0rd!and more";
         let password = |text: &str| SecretString::from(text.to_owned());
-        let alice = door.from_password(ALICE, password(&longer[..9])).await.expect("the right password");
+        let alice = door
+            .from_password(ALICE, password(longer.get(..9).expect("its first nine bytes")))
+            .await
+            .expect("the right password");
         assert_eq!(alice.name(), ALICE);
         let web01 = host(&door, realm, "web01").await;
         for mechanism in super::BOTH_MECHANISMS {
-            let pair = super::try_shake(&door, (&alice, &web01), mechanism, (None, None)).await.expect("a handshake");
+            let pair = super::try_shake(&door, (&alice, &web01), mechanism, (None, None))
+                .await
+                .expect("a handshake");
             assert_eq!(pair.server.initiator_name(), ALICE);
         }
         for wrong in ["", "Passw0rd", longer, "Passw0rd!\0"] {
             let error = door.from_password(ALICE, password(wrong)).await.expect_err("a wrong password");
-            let is_refused = wrong.is_empty() || wrong.contains('\0') || error.classify() == Class::WrongPassword;
+            let is_refused =
+                wrong.is_empty() || wrong.contains('\0') || error.classify() == Class::WrongPassword;
             assert!(is_refused, "{wrong:?}: {error}");
             assert!(!error.to_string().contains("Passw0rd"), "{error}");
         }
@@ -109,7 +122,8 @@ fn a_password_is_verified_at_once_and_only_as_long_as_it_is() {
 #[test]
 fn an_error_keeps_its_codes_and_the_details_of_the_thread_that_failed() {
     with_realm(async |_| {
-        let error = door().from_password("nosuch@CORP.EXAMPLE", SecretString::from("x")).await.expect_err("nobody");
+        let error =
+            door().from_password("nosuch@CORP.EXAMPLE", SecretString::from("x")).await.expect_err("nobody");
         // Rendered on another thread this would be "Client not found in Kerberos database".
         let GssError::Call { major, minor, text, .. } = &error else { panic!("{error}") };
         assert!(text.contains("'nosuch@CORP.EXAMPLE' not found"), "{text}");
@@ -159,7 +173,7 @@ fn nothing_is_ever_initiated_without_a_name() {
 
 #[test]
 fn a_clock_that_is_wrong_is_named() {
-    run(&[], &["faketime", "-f", "+10m"], async |realm| {
+    run(Setup { under: &["faketime", "-f", "+10m"], ..Setup::default() }, async |realm| {
         let door = door();
         for error in [
             door.from_keytab(GATEWAY, &realm.keytab("svc-gw"), None).await.expect_err("ten minutes ahead"),
@@ -177,7 +191,9 @@ fn caches_in_memory_end_with_their_credentials() {
         let service = gateway(&door, realm).await;
         let mut names = Vec::new();
         for _ in 0..100 {
-            for credential in [gateway(&door, realm).await, door.impersonate(&service, ALICE).await.expect("alice")] {
+            for credential in
+                [gateway(&door, realm).await, door.impersonate(&service, ALICE).await.expect("alice")]
+            {
                 let clone = credential.clone();
                 drop(credential);
                 let name = clone.cache_name().expect("a cache of its own");

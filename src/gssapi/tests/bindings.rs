@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::{
     super::{BindingsError, Class},
-    ALICE, BOTH_MECHANISMS, ChannelBindings, door, host, person, realm::with_realm, try_shake,
+    ALICE, BOTH_MECHANISMS, ChannelBindings, door, host, person,
+    realm::with_realm,
+    try_shake,
 };
 
 fn certificate(file: &str) -> Vec<u8> {
@@ -49,7 +51,8 @@ fn the_same_channel_is_bound_another_is_refused_and_a_missing_one_is_noticed() {
         let (alice, web01) = (person(&door, realm, ALICE).await, host(&door, realm, "web01").await);
         let (ours, other) = (bindings("rsa-sha256.pem"), bindings("ecdsa-sha384.pem"));
         for mechanism in BOTH_MECHANISMS {
-            let with = async |theirs| try_shake(&door, (&alice, &web01), mechanism, (theirs, Some(&ours))).await;
+            let with =
+                async |theirs| try_shake(&door, (&alice, &web01), mechanism, (theirs, Some(&ours))).await;
             let same = with(Some(&ours)).await.expect("the same channel");
             assert!(same.server.is_channel_bound());
             let none = with(None).await.expect("GSSAPI lets a client in that names no channel");

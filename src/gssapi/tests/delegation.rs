@@ -1,8 +1,16 @@
 //! S4U: in whose name a ticket can be had.
 
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
 use super::{
     super::{Class, GssError, ffi},
-    ALICE, BOTH_MECHANISMS, GATEWAY, WEB01, door, gateway, host, impostor::impostor, person, realm::with_realm,
+    ALICE, BOTH_MECHANISMS, GATEWAY, WEB01, door, gateway, host,
+    impostor::impostor,
+    person,
+    realm::{Setup, run, with_realm},
     shake, try_shake,
 };
 
@@ -15,7 +23,8 @@ fn the_host_sees_the_impersonated_person_by_kerberos_and_by_spnego() {
         door.prefetch(&alice, WEB01).await.expect("S4U2Proxy");
         let web01 = host(&door, realm, "web01").await;
         for mechanism in BOTH_MECHANISMS {
-            let pair = try_shake(&door, (&alice, &web01), mechanism, (None, None)).await.expect("a handshake");
+            let pair =
+                try_shake(&door, (&alice, &web01), mechanism, (None, None)).await.expect("a handshake");
             for context in [&pair.client, &pair.server] {
                 assert_eq!(context.initiator_name(), ALICE, "{mechanism:?}");
                 assert_eq!(context.acceptor_name(), "HTTP/web01.corp.example@CORP.EXAMPLE", "{mechanism:?}");
@@ -34,7 +43,8 @@ fn what_the_kdc_will_not_delegate_is_not_delegable() {
         let door = door();
         let carol = person(&door, realm, "carol@CORP.EXAMPLE").await;
         let alice = person(&door, realm, ALICE).await;
-        let plain = door.from_keytab("svc-plain@CORP.EXAMPLE", &realm.keytab("svc-plain"), None).await.expect("keys");
+        let plain =
+            door.from_keytab("svc-plain@CORP.EXAMPLE", &realm.keytab("svc-plain"), None).await.expect("keys");
         let by_plain = door.impersonate(&plain, ALICE).await.expect("S4U2Self is for everybody");
         for (credential, spn) in [(&carol, WEB01), (&alice, "HTTP/web05.corp.example"), (&by_plain, WEB01)] {
             let error = door.prefetch(credential, spn).await.expect_err("no ticket");
@@ -110,7 +120,9 @@ fn many_people_at_once_over_one_service_credential_are_never_mixed_up() {
                     let name = ["alice@CORP.EXAMPLE", "bob@CORP.EXAMPLE", "dave@CORP.EXAMPLE"][number % 3];
                     let person = door.impersonate(&service, name).await.expect("a ticket");
                     for mechanism in BOTH_MECHANISMS {
-                        let pair = try_shake(&door, (&person, &web01), mechanism, (None, None)).await.expect("a handshake");
+                        let pair = try_shake(&door, (&person, &web01), mechanism, (None, None))
+                            .await
+                            .expect("a handshake");
                         assert_eq!(pair.server.initiator_name(), name);
                     }
                 })
@@ -123,16 +135,58 @@ fn many_people_at_once_over_one_service_credential_are_never_mixed_up() {
 }
 
 #[test]
-fn spnego_offers_kerberos_and_nothing_else() {
-    with_realm(async |realm| {
+fn spnego_offers_kerberos_alone_even_where_another_mechanism_is_installed() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let setting = format!("GSS_MECH_CONFIG={}", install_other_mechanism(folder.path()).display());
+    run(Setup { under: &["env", &setting], ..Setup::default() }, async |realm| {
         let door = door();
-        let alice = person(&door, realm, ALICE).await;
-        let (_, token) = door.initiate(&alice, WEB01, super::Mechanism::Spnego, None).await.expect("a token");
-        // NegTokenInit begins with the list of mechanisms: exactly one object identifier in it.
-        let list = [&[0x06, 9], ffi::KRB5].concat();
-        let at = token.windows(list.len()).position(|window| window == list).expect("Kerberos is on the list");
-        assert_eq!(token[at - 2..at], [0x30, 11], "the list holds Kerberos alone: {:02x?}", &token[..at + 32]);
+        // The other mechanism is there: SPNEGO left to itself has it on its list.
+        assert!(installed().contains(&NTLM.to_vec()), "{:02x?}", installed());
+        let service = gateway(&door, realm).await;
+        let alice = door.impersonate(&service, ALICE).await.expect("alice");
+        for credential in [&service, &alice] {
+            let (_, token) =
+                door.initiate(credential, WEB01, super::Mechanism::Spnego, None).await.expect("a token");
+            // NegTokenInit begins with the list of mechanisms: exactly one object identifier in it.
+            let list = [&[0x30, 11, 0x06, 9], ffi::KRB5].concat();
+            let start = &token[..48];
+            assert!(start.windows(list.len()).any(|part| part == list), "not Kerberos alone: {start:02x?}");
+        }
     });
+}
+
+/// 1.3.6.1.4.1.311.2.2.10
+const NTLM: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x02, 0x02, 0x0a];
+
+/// Builds a mechanism that calls itself NTLM and always succeeds; the file that tells GSSAPI of it.
+fn install_other_mechanism(dir: &Path) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/gssapi/tests/other_mechanism.c");
+    let (library, config) = (dir.join("other.so"), dir.join("mech.conf"));
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-w", "-o"]).arg(&library).arg(source).output();
+    let built = built.expect("a C compiler");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    std::fs::write(&config, format!("other 1.3.6.1.4.1.311.2.2.10 {}\n", library.display())).expect("a file");
+    config
+}
+
+/// The mechanisms that GSSAPI has, by their object identifiers.
+fn installed() -> Vec<Vec<u8>> {
+    let (mut minor, mut set) = (0, std::ptr::null_mut());
+    // SAFETY: the outputs are locals that outlive the call.
+    let major = unsafe { libgssapi_sys::gss_indicate_mechs(&raw mut minor, &raw mut set) };
+    assert_eq!(major, 0);
+    // SAFETY: the call succeeded, so the set is a live one.
+    let set = unsafe { *set };
+    // SAFETY: a set has `count` elements.
+    let identifiers = unsafe { std::slice::from_raw_parts(set.elements, set.count) };
+    let bytes = |oid: &libgssapi_sys::gss_OID_desc| {
+        // SAFETY: an identifier has `length` bytes, which live as long as the process.
+        unsafe {
+            std::slice::from_raw_parts(oid.elements.cast::<u8>(), usize::try_from(oid.length).expect("short"))
+        }
+        .to_vec()
+    };
+    identifiers.iter().map(bytes).collect()
 }
 
 #[test]
@@ -141,7 +195,8 @@ fn a_person_without_a_pac_has_no_logon_information_and_what_the_kdc_signed_is_re
         let pair = shake(&door(), realm, ALICE, super::Mechanism::Krb5).await;
         assert_eq!(pair.server.pac().expect("no error"), None);
         assert_eq!(pair.client.pac().expect("no error"), None);
-        let info = pair.server.attribute("urn:mspac:client-info").expect("no error").expect("MIT's PAC has this");
+        let info =
+            pair.server.attribute("urn:mspac:client-info").expect("no error").expect("MIT's PAC has this");
         assert!(info.windows(2).any(|pair| pair == [b'l', 0]), "the client's name in UTF-16: {info:02x?}");
     });
     let error = super::super::pac::vouched_for("urn:mspac:logon-info", false, b"x").expect_err("not signed");

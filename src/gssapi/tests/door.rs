@@ -35,7 +35,9 @@ async fn once_admitted(door: &Door, keytab: &Path) -> Result<(), Class> {
     let started = Instant::now();
     loop {
         match door.from_keytab(GATEWAY, keytab, None).await.map_err(|error| error.classify()) {
-            Err(Class::BreakerOpen) if started.elapsed() < Duration::from_secs(10) => tokio::task::yield_now().await,
+            Err(Class::BreakerOpen) if started.elapsed() < Duration::from_secs(10) => {
+                tokio::task::yield_now().await;
+            }
             other => return other.map(drop),
         }
     }
@@ -47,8 +49,7 @@ fn a_silent_kdc_costs_the_caller_its_deadline_and_no_more() {
         let _kdc = silent(realm);
         let door = door_with(4, Duration::from_millis(400));
         let started = Instant::now();
-        let error =
-            door.from_keytab(GATEWAY, &realm.keytab("svc-gw"), None).await.expect_err("a silent KDC");
+        let error = door.from_keytab(GATEWAY, &realm.keytab("svc-gw"), None).await.expect_err("a silent KDC");
         assert_eq!(error.classify(), Class::TimedOut, "{error}");
         assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
         let stats = door.stats();
@@ -138,7 +139,11 @@ fn tickets_that_are_there_are_used_while_the_breaker_is_open() {
         for mechanism in super::BOTH_MECHANISMS {
             door.initiate(&alice, WEB01, mechanism, None).await.expect("the ticket is in the cache");
         }
-        assert_eq!(door.stats().breakers_open, ["CORP.EXAMPLE"], "a ticket from the cache says nothing of the KDC");
+        assert_eq!(
+            door.stats().breakers_open,
+            ["CORP.EXAMPLE"],
+            "a ticket from the cache says nothing of the KDC"
+        );
         // One that needs the KDC counts against it.
         let error = door.initiate(&alice, "HTTP/web02.corp.example", super::Mechanism::Spnego, None).await;
         assert_eq!(error.map(drop).expect_err("no KDC").classify(), Class::KdcUnreachable);

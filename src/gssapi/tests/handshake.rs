@@ -9,7 +9,8 @@ use proptest::prelude::*;
 
 use super::{
     super::{Class, GssError, context},
-    ALICE, Accepted, Acceptor, BOTH_MECHANISMS, Initiated, Mechanism, WEB01, door, host, person, realm::with_realm,
+    ALICE, Accepted, Acceptor, BOTH_MECHANISMS, Initiated, Mechanism, WEB01, door, host, person,
+    realm::with_realm,
     shake,
 };
 
@@ -83,7 +84,8 @@ fn a_host_with_another_key_can_not_read_the_ticket() {
         let (alice, web02) = (person(&door, realm, ALICE).await, host(&door, realm, "web02").await);
         for mechanism in BOTH_MECHANISMS {
             let (_, token) = door.initiate(&alice, WEB01, mechanism, None).await.expect("a token");
-            let error = Acceptor::new(&web02, None).step(&token).map(drop).expect_err("web02 has no key for it");
+            let error =
+                Acceptor::new(&web02, None).step(&token).map(drop).expect_err("web02 has no key for it");
             assert_eq!(error.classify(), Class::NoKey, "{mechanism:?}: {error}");
             assert!(error.to_string().contains("HTTP/web01.corp.example@CORP.EXAMPLE"), "{error}");
         }
@@ -151,8 +153,10 @@ fn no_garbage_is_taken_for_a_token_and_none_panics() {
             }
         }
         let handle = tokio::runtime::Handle::current();
-        let seeds = prop_oneof![Just(Vec::new()), Just(tokens[0][..20].to_vec()), Just(tokens[1][..30].to_vec())];
-        let garbage = (seeds, proptest::collection::vec(any::<u8>(), 0..2000)).prop_map(|(a, b)| [a, b].concat());
+        let seeds =
+            prop_oneof![Just(Vec::new()), Just(tokens[0][..20].to_vec()), Just(tokens[1][..30].to_vec())];
+        let garbage =
+            (seeds, proptest::collection::vec(any::<u8>(), 0..2000)).prop_map(|(a, b)| [a, b].concat());
         let any_mechanism = prop_oneof![Just(Mechanism::Krb5), Just(Mechanism::Spnego)];
         let config = ProptestConfig { failure_persistence: None, cases: 300, ..ProptestConfig::default() };
         tokio::task::block_in_place(|| {

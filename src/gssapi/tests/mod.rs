@@ -1,6 +1,7 @@
 //! What must hold of this module, shown against a real KDC.
 
 mod acquire;
+mod active_directory;
 mod bindings;
 mod delegation;
 mod door;
@@ -34,10 +35,14 @@ fn door_with(threads: usize, deadline: Duration) -> Arc<Door> {
 
 /// The gateway's own credential.
 async fn gateway(door: &Door, realm: &Realm) -> Credential {
-    door.from_keytab(GATEWAY, &realm.keytab("svc-gw"), None).await.expect("the gateway's ticket")
+    gateway_of(door, realm, GATEWAY).await
 }
 
-/// A person, by S4U2Self.
+async fn gateway_of(door: &Door, realm: &Realm, name: &str) -> Credential {
+    door.from_keytab(name, &realm.keytab("svc-gw"), None).await.expect("the gateway's ticket")
+}
+
+/// A person, by `S4U2Self`.
 async fn person(door: &Door, realm: &Realm, name: &str) -> Credential {
     let service = gateway(door, realm).await;
     door.impersonate(&service, name).await.expect("a ticket in the person's name")
@@ -60,9 +65,20 @@ async fn try_shake(
     door: &Door,
     (client, server): (&Credential, &Credential),
     mechanism: Mechanism,
+    bindings: (Option<&ChannelBindings>, Option<&ChannelBindings>),
+) -> Result<Pair, GssError> {
+    shake_with(door, WEB01, (client, server), mechanism, bindings).await
+}
+
+/// Shakes hands with any host.
+async fn shake_with(
+    door: &Door,
+    spn: &str,
+    (client, server): (&Credential, &Credential),
+    mechanism: Mechanism,
     (theirs, ours): (Option<&ChannelBindings>, Option<&ChannelBindings>),
 ) -> Result<Pair, GssError> {
-    let (mut initiator, mut token) = door.initiate(client, WEB01, mechanism, theirs).await?;
+    let (mut initiator, mut token) = door.initiate(client, spn, mechanism, theirs).await?;
     let mut acceptor = Acceptor::new(server, ours);
     loop {
         let (server, reply) = match acceptor.step(&token)? {

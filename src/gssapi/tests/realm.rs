@@ -10,7 +10,7 @@ use std::{
 /// Set in the process that runs a test's body: the directory of its realm.
 const MARKER: &str = "WINRM_GATEWAY_TEST_REALM";
 
-/// The throw-away MIT realm `CORP.EXAMPLE` of `tests/lab/mit-realm.sh`.
+/// A throw-away realm: MIT's `CORP.EXAMPLE`, or where a test says so another of `tests/lab/`.
 pub(super) struct Realm {
     dir: PathBuf,
 }
@@ -44,7 +44,8 @@ impl Realm {
     pub(super) fn ask_at(&self, port: u16) {
         let path = self.dir.join("krb5.conf");
         let text = std::fs::read_to_string(&path).expect("krb5.conf");
-        let kdc = text.lines().find(|line| line.trim_start().starts_with("kdc = ")).expect("a line for the KDC");
+        let kdc =
+            text.lines().find(|line| line.trim_start().starts_with("kdc = ")).expect("a line for the KDC");
         let changed = text.replace(kdc, &format!("        kdc = 127.0.0.1:{port}"));
         std::fs::write(path, changed).expect("krb5.conf can be written");
     }
@@ -57,18 +58,37 @@ pub(super) fn with_realm<F>(body: F)
 where
     F: AsyncFnOnce(&Realm),
 {
-    run(&[], &[], body);
+    run(Setup::default(), body);
 }
 
-/// The same, with options for `mit-realm.sh` and a command to run the test's process under.
-pub(super) fn run<F>(options: &[&str], under: &[&str], body: F)
+/// How a test's realm and process are set up.
+pub(super) struct Setup<'a> {
+    /// What makes the realm, of `tests/lab/`.
+    pub(super) script: &'a str,
+    /// Options for it.
+    pub(super) options: &'a [&'a str],
+    /// A command to run the test's process under.
+    pub(super) under: &'a [&'a str],
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        Self { script: "mit-realm.sh", options: &[], under: &[] }
+    }
+}
+
+/// The same, set up in another way.
+pub(super) fn run<F>(setup: Setup<'_>, body: F)
 where
     F: AsyncFnOnce(&Realm),
 {
     if let Some(dir) = std::env::var_os(MARKER) {
         let realm = Realm { dir: PathBuf::from(dir) };
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
         runtime.block_on(body(&realm));
         // A call to a silent KDC may still hold a thread: nobody waits for it.
         runtime.shutdown_background();
@@ -76,9 +96,9 @@ where
     }
     let folder = tempfile::tempdir().expect("a directory");
     let dir = folder.path().join("realm");
-    up(&dir, options);
-    let output = itself(under, std::any::type_name::<F>(), &dir);
-    script(["down".as_ref(), dir.as_os_str()], &[]).expect("the realm ends");
+    up(&setup, &dir);
+    let output = itself(setup.under, std::any::type_name::<F>(), &dir);
+    script(setup.script, ["down".as_ref(), dir.as_os_str()], &[]).expect("the realm ends");
     let text = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("1 passed"), "{text}\n{complaint}");
@@ -110,20 +130,20 @@ fn itself(under: &[&str], body: &str, dir: &Path) -> std::process::Output {
 }
 
 /// Starts the KDC. A free port may be taken by another test before the KDC has it, so there are three attempts.
-fn up(dir: &Path, options: &[&str]) {
+fn up(setup: &Setup<'_>, dir: &Path) {
     let mut complaints = Vec::new();
     for _ in 0..3 {
         let port = free_port().to_string();
-        match script(["up".as_ref(), dir.as_os_str(), port.as_ref()], options) {
+        match script(setup.script, ["up".as_ref(), dir.as_os_str(), port.as_ref()], setup.options) {
             Ok(()) => return std::fs::write(dir.join("port"), port).expect("the port can be noted"),
             Err(complaint) => complaints.push(complaint),
         }
     }
-    panic!("mit-realm.sh up: {complaints:?}");
+    panic!("{} up: {complaints:?}", setup.script);
 }
 
-fn script<const N: usize>(arguments: [&OsStr; N], options: &[&str]) -> Result<(), String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/mit-realm.sh");
+fn script<const N: usize>(name: &str, arguments: [&OsStr; N], options: &[&str]) -> Result<(), String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab").join(name);
     let output = Command::new("bash").arg(script).args(arguments).args(options).output().expect("bash");
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }

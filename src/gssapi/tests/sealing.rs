@@ -6,8 +6,13 @@ use libgssapi_sys::gss_wrap;
 use proptest::prelude::*;
 
 use super::{
-    super::{Class, GssError, Sealed, buffer::{OwnedBuffer, borrowed}},
-    ALICE, BOTH_MECHANISMS, Mechanism, SecurityContext, door, realm::with_realm, shake,
+    super::{
+        Class, GssError, Sealed,
+        buffer::{OwnedBuffer, borrowed},
+    },
+    ALICE, BOTH_MECHANISMS, Mechanism, SecurityContext, door,
+    realm::with_realm,
+    shake,
 };
 
 #[test]
@@ -83,7 +88,10 @@ fn a_changed_byte_anywhere_is_refused() {
             let error = pair.server.unseal(&changed[..60], &changed[60..]).map(drop);
             assert!(error.is_err(), "byte {place} was changed unnoticed");
         }
-        assert_eq!(pair.server.unseal(&token[..60], &token[60..]).expect("the message itself is good"), plain);
+        assert_eq!(
+            pair.server.unseal(&token[..60], &token[60..]).expect("the message itself is good"),
+            plain
+        );
     });
 }
 
