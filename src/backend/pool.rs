@@ -144,19 +144,23 @@ impl<C> Pool<C> {
 
     /// A kept connection that still lives, or a place for a fresh one.
     fn take(&self, key: &Arc<ConnectionKey>, wanted: Wanted) -> Option<Turn<C>> {
-        let mut dead = Vec::new();
-        while wanted == Wanted::Any {
-            let Some(mut idle) = self.shared.lock().pop(key) else { break };
+        if let (Wanted::Any, Some(kept)) = (wanted, self.kept(key)) {
+            return Some(kept);
+        }
+        let evicted = self.shared.lock().open(key, &self.shared.limits)?;
+        drop(evicted);
+        Some(Turn::Fresh(self.slot(key, true)))
+    }
+
+    /// The newest kept connection that still lives; those before it are closed.
+    fn kept(&self, key: &Arc<ConnectionKey>) -> Option<Turn<C>> {
+        loop {
+            let mut idle = self.shared.lock().pop(key)?;
             let slot = self.slot(key, false);
             if idle.until > Instant::now() && (self.is_quiet)(&mut idle.connection) {
                 return Some(Turn::Kept(idle.connection, slot));
             }
-            dead.push((idle, slot));
         }
-        drop(dead);
-        let evicted = self.shared.lock().open(key, &self.shared.limits)?;
-        drop(evicted);
-        Some(Turn::Fresh(self.slot(key, true)))
     }
 
     fn slot(&self, key: &Arc<ConnectionKey>, shaking: bool) -> Slot<C> {
