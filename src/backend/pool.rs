@@ -101,7 +101,10 @@ impl<C> Pool<C> {
         wanted: Wanted,
         deadline: Instant,
     ) -> Option<Turn<C>> {
-        let mut waited = false;
+        if let Some(turn) = self.take(key, wanted) {
+            return Some(turn);
+        }
+        Counters::count(&self.counters.waits);
         loop {
             let freed = self.shared.lock().freed(&key.host());
             let mut notified = pin!(freed.notified());
@@ -109,9 +112,6 @@ impl<C> Pool<C> {
             notified.as_mut().enable();
             if let Some(turn) = self.take(key, wanted) {
                 return Some(turn);
-            }
-            if !std::mem::replace(&mut waited, true) {
-                Counters::count(&self.counters.waits);
             }
             timeout_at(deadline, notified).await.ok()?;
         }

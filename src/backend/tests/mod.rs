@@ -5,6 +5,7 @@ mod host;
 mod network;
 mod pool;
 mod realm;
+mod wire;
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
