@@ -181,16 +181,16 @@ impl Answers {
             Form::Sealed { content_type, .. } => {
                 let parts =
                     decode(content_type, envelope, &self.limits).map_err(|error| self.split(error.into()))?;
-                let plain = connection
-                    .unseal(parts.header, parts.data)
-                    .map_err(|source| BackendError::Unsealed { endpoint: self.endpoint.clone(), source })?;
+                let plain = connection.unseal(parts.header, parts.data).map_err(|source| {
+                    BackendError::Unsealed { endpoint: self.endpoint.clone(), source: Box::new(source) }
+                })?;
                 parts.check_length(plain.len()).map_err(|error| self.split(error.into()))?;
                 (Bytes::from(plain), Some(parts.charset))
             }
             Form::Plain { charset, .. } => (envelope.clone(), *charset),
             Form::Wide(_) => (envelope.clone(), Some(Charset::Utf16Le)),
         };
-        let body = utf8(plain, charset).map_err(|error| self.broken(error))?;
+        let body = utf8(&plain, charset).map_err(|error| self.broken(error))?;
         let facts = inspect_answer(&body, &self.limits).map_err(|error| self.broken(error.into()))?;
         Ok(Answer { body, facts })
     }
@@ -292,7 +292,7 @@ fn soap_charset(content_type: &str) -> Result<Option<Charset>, Defect> {
 }
 
 /// The text as UTF-8 without byte order mark. UTF-8 is not copied.
-fn utf8(plain: Bytes, declared: Option<Charset>) -> Result<Bytes, Defect> {
+fn utf8(plain: &Bytes, declared: Option<Charset>) -> Result<Bytes, Defect> {
     let Some(units) = plain.strip_prefix(&[0xff, 0xfe]) else {
         let marked = plain.starts_with(&[0xef, 0xbb, 0xbf]);
         let text = plain.slice(if marked { 3 } else { 0 }..);

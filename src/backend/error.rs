@@ -66,7 +66,7 @@ pub(crate) enum BackendError {
     #[error("no security context for {spn} can be begun")]
     Handshake {
         /// Whom the ticket would be for.
-        spn: Spn,
+        spn: Box<Spn>,
         /// Why.
         #[source]
         source: HandshakeCause,
@@ -78,7 +78,7 @@ pub(crate) enum BackendError {
         endpoint: Endpoint,
         /// What the library makes of the host's last token, where there is one.
         #[source]
-        source: Option<GssError>,
+        source: Option<Box<GssError>>,
     },
     /// The host let the gateway in without a token of its own.
     #[error("{endpoint} did not prove that it is {spn}")]
@@ -86,7 +86,7 @@ pub(crate) enum BackendError {
         /// The host.
         endpoint: Endpoint,
         /// Whom it should be.
-        spn: Spn,
+        spn: Box<Spn>,
     },
     /// The host's token is wrong.
     #[error("{endpoint} failed to prove that it is {spn}")]
@@ -94,10 +94,10 @@ pub(crate) enum BackendError {
         /// The host.
         endpoint: Endpoint,
         /// Whom it should be.
-        spn: Spn,
+        spn: Box<Spn>,
         /// What is wrong with the token.
         #[source]
-        source: GssError,
+        source: Box<GssError>,
     },
     /// The handshake goes on where it must end, or ends where it must go on.
     #[error("{endpoint} departs from the handshake: {problem}")]
@@ -136,7 +136,7 @@ pub(crate) enum BackendError {
         endpoint: Endpoint,
         /// Why.
         #[source]
-        source: GssError,
+        source: Box<GssError>,
     },
     /// An answer that breaks the rules of HTTP, of sealed messages or of SOAP.
     #[error("the answer of {endpoint} can't be read")]

@@ -68,13 +68,7 @@ struct Lab {
 impl Lab {
     async fn new(kdc: &Kdc, wish: Wish) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let settings = DoorSettings {
-            threads: 4,
-            deadline: Duration::from_secs(10),
-            breaker_failures: 5,
-            breaker_pause: Duration::from_secs(1),
-        };
-        let door = Arc::new(Door::new(settings));
+        let door = door();
         let (tls, ca_file) = if wish.https { tls(dir.path()) } else { (None, None) };
         let host = Host::start(&door, &kdc.keytab(wish.keytab), tls, wish.script).await;
         let keys = |name: &str| Keys { principal: format!("{name}@CORP.EXAMPLE"), keytab: kdc.keytab(name) };
@@ -144,6 +138,15 @@ impl Lab {
     fn stats(&self) -> Stats {
         self.backends.stats()
     }
+}
+
+fn door() -> Arc<Door> {
+    Arc::new(Door::new(DoorSettings {
+        threads: 4,
+        deadline: Duration::from_secs(10),
+        breaker_failures: 5,
+        breaker_pause: Duration::from_secs(1),
+    }))
 }
 
 fn route(url: &str, auth: BackendAuth, tls: BackendTls) -> Route {
@@ -257,6 +260,11 @@ fn threat_56_nothing_is_sent_before_the_host_has_proved_who_it_is() {
             (raw(other), "no_proof"),
             (Act::WrongToken, "not_proved"),
             (Act::Status(401), "rejected"),
+            (raw("HTTP/1.1 401 \r\nWWW-Authenticate: TOKEN\r\nContent-Length: 0\r\n\r\n"), "rejected"),
+            (
+                raw("HTTP/1.1 401 \r\nWWW-Authenticate: Negotiate oQMKAQI=\r\nContent-Length: 0\r\n\r\n"),
+                "rejected",
+            ),
             (Act::Status(403), "handshake_status"),
             (Act::Status(500), "handshake_status"),
             (raw(two), "unexpected_leg"),
@@ -517,6 +525,22 @@ fn idle_connections_are_reaped_once_their_host_closes_them() {
         lab.assert_seen("alice", GET).await;
         lab.backends.reap();
         assert_eq!(lab.stats().open, 0);
+    });
+}
+
+#[test]
+fn a_connection_does_not_outlive_what_is_known_of_the_person() {
+    in_realm(test_name!(a_connection_does_not_outlive_what_is_known_of_the_person), async |kdc| {
+        let mut lab = Lab::new(&kdc, Wish::of(|_, _| Act::Honest)).await;
+        let keys = Keys { principal: "svc-gw@CORP.EXAMPLE".to_owned(), keytab: kdc.keytab("svc-gw") };
+        let settings =
+            crate::credential::Settings::new(BTreeMap::from([(AccountName::new("delegation"), keys)]));
+        let settings = crate::credential::Settings { max_age: Duration::from_millis(1), ..settings };
+        lab.credentials = Credentials::new(settings, door());
+        for connections in 1..=3 {
+            lab.assert_seen("alice", GET).await;
+            assert_eq!((lab.host.connections(), lab.stats().idle), (connections, 0));
+        }
     });
 }
 

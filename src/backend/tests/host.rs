@@ -210,7 +210,7 @@ impl Serving {
                     "HTTP/1.1 401 \r\nWWW-Authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n".into()
                 }
                 (Some(_), true) => shake(&act, &scheme, token),
-                (Some(context), false) => self.answer(&act, &scheme, context, &head),
+                (Some(context), false) => answer(&act, &scheme, context, &head),
             };
             if matches!(act, Act::Silence) {
                 // Until the client gives up.
@@ -227,64 +227,62 @@ impl Serving {
             }
         }
     }
+}
 
-    fn answer(&self, act: &Act, scheme: &str, context: &mut SecurityContext, head: &str) -> Vec<u8> {
-        let text = soap(context.initiator_name());
-        let protocol = if scheme == "Kerberos" { Protocol::Kerberos } else { Protocol::Spnego };
-        if head.contains("Content-Type: application/soap+xml") {
-            return match act {
-                Act::Raw(text) => text.clone().into_bytes(),
-                Act::Wide => message("200 OK", "application/soap+xml;charset=UTF-16", &wide(&text)),
-                _ => message("200 OK", "application/soap+xml;charset=UTF-8", text.as_bytes()),
-            };
+fn answer(act: &Act, scheme: &str, context: &mut SecurityContext, head: &str) -> Vec<u8> {
+    let text = soap(context.initiator_name());
+    let protocol = if scheme == "Kerberos" { Protocol::Kerberos } else { Protocol::Spnego };
+    if head.contains("Content-Type: application/soap+xml") {
+        let wide = matches!(act, Act::Wide).then(|| wide(&text));
+        let charset = if wide.is_some() { "UTF-16" } else { "UTF-8" };
+        let body = wide.unwrap_or_else(|| text.into_bytes());
+        return message("200 OK", &format!("application/soap+xml;charset={charset}"), &body);
+    }
+    let mut seal = |text: &[u8], charset, length| {
+        let sealed = context.seal(text).unwrap();
+        sealed::encode(protocol, charset, length, &sealed.header, &sealed.data)
+    };
+    let kind = sealed::content_type(protocol);
+    let honest = |body: &[u8]| message("200 ", kind, body);
+    match act {
+        Act::Honest | Act::HonestThenClose => honest(&seal(text.as_bytes(), Charset::Utf8, text.len())),
+        Act::Farewell => farewell(&honest(&seal(text.as_bytes(), Charset::Utf8, text.len()))),
+        Act::Surplus => {
+            [honest(&seal(text.as_bytes(), Charset::Utf8, text.len())), b"HTTP/1.1 200 OK\r\n\r\n".to_vec()]
+                .concat()
         }
-        let mut seal = |text: &[u8], charset, length| {
-            let sealed = context.seal(text).unwrap();
-            sealed::encode(protocol, charset, length, &sealed.header, &sealed.data)
-        };
-        let kind = sealed::content_type(protocol);
-        let honest = |body: &[u8]| message("200 ", kind, body);
-        match act {
-            Act::Honest | Act::HonestThenClose => honest(&seal(text.as_bytes(), Charset::Utf8, text.len())),
-            Act::Farewell => farewell(&honest(&seal(text.as_bytes(), Charset::Utf8, text.len()))),
-            Act::Surplus => [
-                honest(&seal(text.as_bytes(), Charset::Utf8, text.len())),
-                b"HTTP/1.1 200 OK\r\n\r\n".to_vec(),
-            ]
-            .concat(),
-            Act::Status(status) => format!("HTTP/1.1 {status} \r\nContent-Length: 0\r\n\r\n").into_bytes(),
-            Act::Raw(text) | Act::RawThenClose(text) => text.clone().into_bytes(),
-            Act::Close | Act::Silence | Act::WrongToken => Vec::new(),
-            Act::Plain => message("200 OK", "application/soap+xml;charset=UTF-8", text.as_bytes()),
-            Act::NoSoap => honest(&seal(b"<no/>", Charset::Utf8, 5)),
-            Act::Tampered => {
-                let mut body = seal(text.as_bytes(), Charset::Utf8, text.len());
-                let place = body.len() - 60;
-                body[place] ^= 1;
-                honest(&body)
+        Act::Status(status) => format!("HTTP/1.1 {status} \r\nContent-Length: 0\r\n\r\n").into_bytes(),
+        Act::Raw(text) | Act::RawThenClose(text) => text.clone().into_bytes(),
+        Act::Close | Act::Silence | Act::WrongToken => Vec::new(),
+        Act::Plain => message("200 OK", "application/soap+xml;charset=UTF-8", text.as_bytes()),
+        Act::NoSoap => honest(&seal(b"<no/>", Charset::Utf8, 5)),
+        Act::Tampered => {
+            let mut body = seal(text.as_bytes(), Charset::Utf8, text.len());
+            let place = body.len() - 60;
+            body[place] ^= 1;
+            honest(&body)
+        }
+        Act::WrongLength => honest(&seal(text.as_bytes(), Charset::Utf8, text.len() + 1)),
+        Act::Cut => {
+            let all = honest(&seal(text.as_bytes(), Charset::Utf8, text.len()));
+            all[..all.len() - 40].to_vec()
+        }
+        Act::Envelopes(count) => {
+            let mut all =
+                format!("HTTP/1.1 200 \r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    .into_bytes();
+            for _ in 0..*count {
+                let body = seal(text.as_bytes(), Charset::Utf8, text.len());
+                all.extend_from_slice(format!("{:x}\r\n", body.len()).as_bytes());
+                all.extend_from_slice(&body);
+                all.extend_from_slice(b"\r\n");
             }
-            Act::WrongLength => honest(&seal(text.as_bytes(), Charset::Utf8, text.len() + 1)),
-            Act::Cut => {
-                let all = honest(&seal(text.as_bytes(), Charset::Utf8, text.len()));
-                all[..all.len() - 40].to_vec()
-            }
-            Act::Envelopes(count) => {
-                let mut all =
-                    format!("HTTP/1.1 200 \r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n")
-                        .into_bytes();
-                for _ in 0..*count {
-                    let body = seal(text.as_bytes(), Charset::Utf8, text.len());
-                    all.extend_from_slice(format!("{:x}\r\n", body.len()).as_bytes());
-                    all.extend_from_slice(&body);
-                    all.extend_from_slice(b"\r\n");
-                }
-                all.extend_from_slice(b"0\r\n\r\n");
-                all
-            }
-            Act::Wide => {
-                let bytes = wide(&text);
-                honest(&seal(&bytes, Charset::Utf16Le, bytes.len()))
-            }
+            all.extend_from_slice(b"0\r\n\r\n");
+            all
+        }
+        Act::Wide => {
+            let bytes = wide(&text);
+            honest(&seal(&bytes, Charset::Utf16Le, bytes.len()))
         }
     }
 }
@@ -316,7 +314,17 @@ fn shake(act: &Act, scheme: &str, token: Option<Vec<u8>>) -> Vec<u8> {
             text.replace("TOKEN", &format!("{scheme} {token}")).into_bytes()
         }
         Act::Close | Act::Silence => Vec::new(),
-        _ => proof(&token).into_bytes(),
+        Act::Honest
+        | Act::HonestThenClose
+        | Act::Farewell
+        | Act::Surplus
+        | Act::Plain
+        | Act::Tampered
+        | Act::WrongLength
+        | Act::Cut
+        | Act::Envelopes(_)
+        | Act::Wide
+        | Act::NoSoap => proof(&token).into_bytes(),
     }
 }
 
