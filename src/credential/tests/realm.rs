@@ -158,6 +158,30 @@ fn people_never_get_each_other_s_credential() {
 }
 
 #[test]
+fn a_credential_in_another_name_is_never_held() {
+    in_realm(test_name!(a_credential_in_another_name_is_never_held), &[], async |kdc| {
+        let credentials = Credentials::new(kdc.settings(), door());
+        let alice = supply(&credentials, "alice", "web01").await.unwrap();
+        let account = AccountName::new("delegation");
+        let own = credentials.0.accounts.peek(&account).unwrap();
+        let span = Span { due: alice.expires(), until: alice.expires() };
+        let hold = |gss: &Credential, wanted: &str| {
+            Held::checked(gss.clone(), wanted, &account, span, credentials.0.ticket_terms()).map(drop)
+        };
+        hold(alice.gss(), "alice@CORP.EXAMPLE").unwrap();
+        for (gss, wanted) in [
+            (alice.gss(), "bob@CORP.EXAMPLE"),
+            (own.credential(), "alice@CORP.EXAMPLE"),
+            (alice.gss(), "svc-gw@CORP.EXAMPLE"),
+        ] {
+            let error = hold(gss, wanted).unwrap_err();
+            assert_eq!(error.reason(), "other_identity");
+            assert!(error.to_string().contains(gss.name()), "{error}");
+        }
+    });
+}
+
+#[test]
 fn a_shared_account_goes_as_itself_and_says_so() {
     in_realm(test_name!(a_shared_account_goes_as_itself_and_says_so), &[], async |kdc| {
         let credentials = Credentials::new(kdc.settings(), door());

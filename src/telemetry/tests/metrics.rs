@@ -71,21 +71,25 @@ fn the_stages_counters_are_read_when_somebody_asks() {
     let at = |name: &str| {
         *series.get(&format!("winrm_gateway_{name}")).unwrap_or_else(|| panic!("{name}: {series:#?}"))
     };
-    assert_eq!(at(r#"kdc_calls_total{call="impersonate",outcome="ok"}"#), 4.0);
-    assert_eq!(at(r#"kdc_calls_total{call="impersonate",outcome="error"}"#), 2.0);
-    assert_eq!(at(r#"kdc_call_duration_seconds_bucket{call="impersonate",le="0.001"}"#), 3.0);
-    assert_eq!(at(r#"kdc_call_duration_seconds_bucket{call="impersonate",le="0.0025"}"#), 5.0);
-    assert_eq!(at(r#"kdc_call_duration_seconds_bucket{call="impersonate",le="10"}"#), 5.0);
-    assert_eq!(at(r#"kdc_call_duration_seconds_bucket{call="impersonate",le="+Inf"}"#), 6.0);
-    assert_eq!(at(r#"kdc_call_duration_seconds_sum{call="impersonate"}"#), 12.345_678);
-    assert_eq!(at("kdc_breakers_open"), 1.0);
-    assert_eq!(at(r#"credential_exchanges_total{exchange="s4u2proxy"}"#), 5_000.0);
-    assert_eq!(at("backend_connections_idle"), 4.0);
-    assert_eq!(at(r#"backend_failures_total{reason="lost"}"#), 1.0);
-    assert_eq!(at("audit_healthy"), 0.0);
-    assert_eq!(at(r#"config_info{generation="0123abcd"}"#), 1.0);
-    assert_eq!(at(r#"certificate_expiry_timestamp_seconds{listener="fleet"}"#), 1_900_000_000.0);
-    assert_eq!(at(r#"connections_failed_total{reason="not_tls"}"#), 0.0);
+    for (name, value) in [
+        (r#"kdc_calls_total{call="impersonate",outcome="ok"}"#, 4.0),
+        (r#"kdc_calls_total{call="impersonate",outcome="error"}"#, 2.0),
+        (r#"kdc_call_duration_seconds_bucket{call="impersonate",le="0.001"}"#, 3.0),
+        (r#"kdc_call_duration_seconds_bucket{call="impersonate",le="0.0025"}"#, 5.0),
+        (r#"kdc_call_duration_seconds_bucket{call="impersonate",le="10"}"#, 5.0),
+        (r#"kdc_call_duration_seconds_bucket{call="impersonate",le="+Inf"}"#, 6.0),
+        (r#"kdc_call_duration_seconds_sum{call="impersonate"}"#, 12.345_678),
+        ("kdc_breakers_open", 1.0),
+        (r#"credential_exchanges_total{exchange="s4u2proxy"}"#, 5_000.0),
+        ("backend_connections_idle", 4.0),
+        (r#"backend_failures_total{reason="lost"}"#, 1.0),
+        ("audit_healthy", 0.0),
+        (r#"config_info{generation="0123abcd"}"#, 1.0),
+        (r#"certificate_expiry_timestamp_seconds{listener="fleet"}"#, 1_900_000_000.0),
+        (r#"connections_failed_total{reason="not_tls"}"#, 0.0),
+    ] {
+        assert_eq!(at(name), value, "{name}");
+    }
 }
 
 #[test]
