@@ -6,6 +6,8 @@ mod evidence;
 mod method;
 mod people;
 mod principal;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use cert_mapping::{
     CertMappingError, CertMappingRule, CertMappings, IssuerDigests, PrincipalTemplate, SubjectNames,

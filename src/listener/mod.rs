@@ -24,7 +24,7 @@ mod service;
 mod settings;
 mod stats;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tls;
 
 pub(crate) use bind::{Bound, bind};
