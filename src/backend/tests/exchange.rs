@@ -103,7 +103,7 @@ impl Lab {
             creates_shell: false,
         };
         let permit = self.policy.permit(&person, &destination, &asked, Instant::now()).unwrap();
-        let credential = self.credentials.translate(&permit).await.unwrap();
+        let credential = self.credentials.translate(&person, &permit).await.unwrap();
         let recorded = self.audit.intend(self.audit.begin(), audit::BeforeRun::BestEffort).await.unwrap();
         let envelope =
             Envelope::parse(text.to_owned().into(), None, &crate::wsman::Limits::default()).unwrap();
