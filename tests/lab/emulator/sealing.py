@@ -133,5 +133,5 @@ class Session:
 
 
 def acceptor(keytab):
-    """The keys of all names of this host."""
+    """The keys of all names of this host; without a memory of tickets, which would be a file that all hosts of a machine share."""
     return gssapi.Credentials(usage="accept", store={"keytab": keytab, "rcache": "none:"})
