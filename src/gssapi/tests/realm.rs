@@ -62,6 +62,7 @@ where
 }
 
 /// How a test's realm and process are set up.
+#[derive(Clone, Copy)]
 pub(super) struct Setup<'a> {
     /// What makes the realm, of `tests/lab/`.
     pub(super) script: &'a str,
@@ -95,10 +96,8 @@ where
         return;
     }
     let folder = tempfile::tempdir().expect("a directory");
-    let dir = folder.path().join("realm");
-    up(&setup, &dir);
-    let output = itself(setup.under, std::any::type_name::<F>(), &dir);
-    script(setup.script, ["down".as_ref(), dir.as_os_str()], &[]).expect("the realm ends");
+    let kdc = Kdc::up(setup, folder.path().join("realm"));
+    let output = itself(setup.under, std::any::type_name::<F>(), &kdc.dir);
     let text = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("1 passed"), "{text}\n{complaint}");
@@ -129,17 +128,35 @@ fn itself(under: &[&str], body: &str, dir: &Path) -> std::process::Output {
         .expect("the test's process can be started")
 }
 
-/// Starts the KDC. A free port may be taken by another test before the KDC has it, so there are three attempts.
-fn up(setup: &Setup<'_>, dir: &Path) {
-    let mut complaints = Vec::new();
-    for _ in 0..3 {
-        let port = free_port().to_string();
-        match script(setup.script, ["up".as_ref(), dir.as_os_str(), port.as_ref()], setup.options) {
-            Ok(()) => return std::fs::write(dir.join("port"), port).expect("the port can be noted"),
-            Err(complaint) => complaints.push(complaint),
+/// The running KDC; it ends with this value.
+struct Kdc {
+    script: String,
+    dir: PathBuf,
+}
+
+impl Kdc {
+    /// Starts it. A free port may be taken by another test before the KDC has it, so there are three attempts.
+    fn up(setup: Setup<'_>, dir: PathBuf) -> Self {
+        let kdc = Self { script: setup.script.to_owned(), dir };
+        let mut complaints = Vec::new();
+        for _ in 0..3 {
+            let port = free_port().to_string();
+            match script(setup.script, ["up".as_ref(), kdc.dir.as_os_str(), port.as_ref()], setup.options) {
+                Ok(()) => {
+                    std::fs::write(kdc.dir.join("port"), port).expect("the port can be noted");
+                    return kdc;
+                }
+                Err(complaint) => complaints.push(complaint),
+            }
         }
+        panic!("{} up: {complaints:?}", setup.script);
     }
-    panic!("{} up: {complaints:?}", setup.script);
+}
+
+impl Drop for Kdc {
+    fn drop(&mut self) {
+        drop(script(&self.script, ["down".as_ref(), self.dir.as_os_str()], &[]));
+    }
 }
 
 fn script<const N: usize>(name: &str, arguments: [&OsStr; N], options: &[&str]) -> Result<(), String> {
