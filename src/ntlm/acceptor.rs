@@ -23,9 +23,9 @@ pub(crate) struct Verifier {
 /// The names that a challenge carries. They are shown to anyone who asks.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerNames {
-    /// The computer's NetBIOS name, such as `GATEWAY01`.
+    /// The computer's `NetBIOS` name, such as `GATEWAY01`.
     pub(crate) computer: String,
-    /// Its domain's or workgroup's NetBIOS name.
+    /// Its domain's or workgroup's `NetBIOS` name.
     pub(crate) domain: String,
     /// Its DNS name.
     pub(crate) dns: String,
@@ -121,7 +121,7 @@ impl Acceptor {
         let token = match mechanisms {
             None => challenge.clone(),
             Some(_) => Response {
-                state: Some(State::Incomplete),
+                state: Some(State::RequestMic),
                 names_ntlm: true,
                 token: Some(&challenge),
                 mic: None,

@@ -160,8 +160,13 @@ impl Direction {
         Err(if same_number { NtlmError::WrongSeal } else { NtlmError::OutOfSequence })
     }
 
+    #[cfg(test)]
+    pub(super) const fn next_is(&mut self, number: u32) {
+        self.next = Some(number);
+    }
+
     fn restart_cipher(&mut self) {
-        self.cipher = Box::new(self.seal.cipher());
+        *self.cipher = self.seal.cipher();
     }
 }
 

@@ -34,6 +34,11 @@ impl NtHash {
         if key.0.ct_eq(&OF_THE_EMPTY_PASSWORD).into() { Err(NtlmError::EmptyPassword) } else { Ok(Self(key)) }
     }
 
+    #[cfg(test)]
+    pub(super) fn digits(&self) -> String {
+        self.0.bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The key that `user` of `domain` answers challenges with (`NTOWFv2`). The domain counts as it is written, the user does not.
     pub(super) fn response_key(&self, user: &str, domain: &str) -> ResponseKey {
         let mut name = Vec::with_capacity(2 * (user.len() + domain.len()));

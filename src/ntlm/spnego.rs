@@ -105,7 +105,7 @@ pub(super) enum State {
     Completed,
     Incomplete,
     Rejected,
-    /// The acceptor wants the list protected, which it always is here.
+    /// As [`Self::Incomplete`], and the acceptor wants the list protected: ours always does.
     RequestMic,
 }
 
