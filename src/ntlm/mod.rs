@@ -11,8 +11,13 @@
 //! ```
 //!
 //! A [`Verifier`] is made once and shared; an [`Acceptor`] belongs to one connection, and so does what it becomes. [`begins_ntlm`] tells
-//! a token for NTLM from one for Kerberos. `context.account()` is the account as the table writes it; the domain that a client names is part of
-//! the proof and of nothing else. The client hears one answer to every [`NtlmError`]; `reason()` is for the record.
+//! a token for NTLM from one for Kerberos. [`Channel::Tls`] takes the bindings of the certificate that this client saw.
+//!
+//! `context.account()` is the account as the table writes it; the domain that a client names is part of the proof and of nothing else. Without TLS
+//! nothing binds a proof to this server but `context.target()`, which is what the client says it wants: the caller may compare it with its own names.
+//!
+//! The client hears one answer to every [`NtlmError`]; `reason()` is for the record. Only `wrong_password` and `unknown_account` mean that somebody
+//! tried a password: everything that can be seen without one is refused before.
 //!
 //! # Out
 //!

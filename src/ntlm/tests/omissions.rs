@@ -104,6 +104,23 @@ fn over_tls_the_binding_must_be_there_and_right() {
     assert_eq!(reason(None, &zero), "zero_bindings");
 }
 
+/// A client that trusts another server, which passes everything on.
+#[test]
+fn a_proof_that_another_server_relays_is_refused() {
+    let ours = Channel::Tls(channel("gateway"));
+    for (theirs, reason) in [(Some(channel("rogue")), "wrong_bindings"), (None, "no_bindings")] {
+        for framing in [Framing::Raw, Framing::Spnego] {
+            let (victim, opening) = initiator(theirs, framing);
+            let (acceptor, challenge) = asked(acceptor(ours).step(&opening, then()));
+            let answer = match victim.step(&challenge).ok().unwrap() {
+                Initiated::Established(_, token) => token.unwrap(),
+                Initiated::Continue(_, token) => token,
+            };
+            assert_eq!(refused(acceptor.step(&answer, then())).reason(), reason);
+        }
+    }
+}
+
 #[test]
 fn without_tls_a_bound_answer_was_made_for_another_server() {
     assert_eq!(refused(answer(Channel::Plain, Some(channel("a")), |_| ())).reason(), "unexpected_bindings");
