@@ -20,6 +20,7 @@
 //! ├── main.rs          arguments → Config → run → exit code; no decisions
 //! ├── lib.rs           this map; exports Config, Gateway and, for benches and fuzz targets, wsman's codecs
 //! ├── gssapi/          the only door to GSSAPI and krb5, the only `unsafe`                 uses: —
+//! ├── ntlm/            NTLMv2: the client out, the verifier in; no I/O                     uses: —
 //! ├── wsman/           Envelope, Operation, Fault, sealed MIME; no I/O                     uses: —
 //! ├── listener/     1  accept, TLS, the strict HTTP gate     → ClientConnection            uses: —
 //! ├── policy/       2  routes, rules, TrustedHosts, quotas, ownership → Destination, OperationPermit   uses: authn wsman (types)
@@ -62,6 +63,7 @@ mod diagnose;
 mod gateway;
 mod gssapi;
 mod listener;
+mod ntlm;
 mod policy;
 mod telemetry;
 pub mod wsman;
