@@ -272,6 +272,9 @@ pub(crate) enum Defect {
     /// No envelope at all.
     #[error("there is no envelope in it")]
     Empty,
+    /// More envelopes than one, to a request that takes one.
+    #[error("there are several envelopes in it, and one is due")]
+    Several,
 }
 
 #[cfg(test)]

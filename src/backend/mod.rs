@@ -29,7 +29,7 @@ mod wire;
 
 pub(crate) use answers::{Answer, Answers};
 pub(crate) use dial::Resolver;
-pub(crate) use error::{BackendError, REASONS};
+pub(crate) use error::{BackendError, Defect, REASONS};
 pub(crate) use stats::Stats;
 
 use std::{sync::Arc, time::Duration};
