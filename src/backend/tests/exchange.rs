@@ -420,8 +420,9 @@ fn several_envelopes_come_one_by_one() {
         let lab = Lab::new(&kdc, Wish::first(Act::Envelopes(3))).await;
         let mut answers = lab.exchange("alice", GET).await.unwrap();
         assert_eq!((answers.status(), answers.may_go_on()), (200, true));
-        for _ in 0..3 {
+        for left in [2, 1, 0] {
             assert_eq!(answers.next().await.unwrap().unwrap().body, soap("alice@CORP.EXAMPLE"));
+            assert_eq!(answers.may_go_on(), left > 0, "{left} more to come");
         }
         assert_eq!(answers.next().await.unwrap(), None);
         assert_eq!(answers.next().await.unwrap(), None);
