@@ -463,6 +463,19 @@ fn four_hundred_kilobytes_go_out_whole() {
 }
 
 #[test]
+fn a_host_that_refuses_a_request_before_it_has_read_it_is_heard() {
+    in_realm(test_name!(a_host_that_refuses_a_request_before_it_has_read_it_is_heard), async |kdc| {
+        let text = COMMAND.replace("<s:Header>", &format!("<s:Header><!--{}-->", "x".repeat(400_000)));
+        for _ in 0..10 {
+            let lab = Lab::new(&kdc, Wish::first(Act::TooLarge)).await;
+            let error = lab.ask("alice", &text).await.unwrap_err();
+            assert!(matches!(error, BackendError::HostStatus { status: 413, .. }), "{error:?}");
+            assert_eq!(lab.host.requests().len(), 1);
+        }
+    });
+}
+
+#[test]
 fn a_request_that_is_given_up_closes_its_connection() {
     in_realm(test_name!(a_request_that_is_given_up_closes_its_connection), async |kdc| {
         for silent in [0, 1, 2] {
