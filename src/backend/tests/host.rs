@@ -187,14 +187,7 @@ impl Serving {
             let mut token = None;
             if let Some((name, value)) = authorization(&head) {
                 scheme = name;
-                match Acceptor::new(&self.keys, self.bindings.as_ref()).step(&value) {
-                    Ok(Accepted::Established(made, answer)) => {
-                        context = Some(made);
-                        token = answer;
-                    }
-                    Ok(Accepted::Continue(..)) => panic!("a second leg"),
-                    Err(_) => context = None,
-                }
+                (context, token) = self.accept(&value);
             }
             let plain = match &mut context {
                 Some(context) if !body.is_empty() && !early => unsealed(context, &head, &body),
@@ -225,15 +218,26 @@ impl Serving {
                 return;
             }
             drop(stream.flush().await);
-            if matches!(
-                act,
-                Act::HonestThenClose | Act::RawThenClose(_) | Act::TooLarge | Act::Close | Act::Cut
-            ) {
+            if ends(&act) {
                 drop(stream.shutdown().await);
                 return;
             }
         }
     }
+
+    /// What the client's token leads to.
+    fn accept(&self, token: &[u8]) -> (Option<SecurityContext>, Option<Vec<u8>>) {
+        match Acceptor::new(&self.keys, self.bindings.as_ref()).step(token) {
+            Ok(Accepted::Established(context, answer)) => (Some(context), answer),
+            Ok(Accepted::Continue(..)) => panic!("a second leg"),
+            Err(_) => (None, None),
+        }
+    }
+}
+
+/// Whether the connection ends behind the answer.
+fn ends(act: &Act) -> bool {
+    matches!(act, Act::HonestThenClose | Act::RawThenClose(_) | Act::TooLarge | Act::Close | Act::Cut)
 }
 
 fn answer(act: &Act, scheme: &str, context: &mut SecurityContext, head: &str) -> Vec<u8> {
