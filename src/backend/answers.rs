@@ -40,6 +40,8 @@ pub(crate) struct Answers {
     keep_alive: bool,
     body: BodyReader,
     form: Form,
+    /// The envelope after the last one given out, where it is there already.
+    ahead: Option<Bytes>,
     given: usize,
     times: Times,
     limits: Limits,
@@ -93,6 +95,7 @@ impl Answers {
             keep_alive: head.keep_alive,
             body: head.body,
             form,
+            ahead: None,
             given: 0,
             times,
             limits,
@@ -107,7 +110,7 @@ impl Answers {
 
     /// Whether more envelopes may come than were given out.
     pub(crate) fn may_go_on(&self) -> bool {
-        self.connection.is_some() && !self.body.is_done()
+        self.connection.is_some() && (self.ahead.is_some() || !self.body.is_done())
     }
 
     /// The next envelope; none at the end of the answer.
@@ -133,9 +136,10 @@ impl Answers {
     ) -> Result<Option<Answer>, BackendError> {
         let deadline = (Instant::now() + self.times.patience).min(self.times.last);
         loop {
-            if let Some(envelope) = self.form.next().map_err(|error| self.broken(error))? {
+            if let Some(envelope) = self.cut()? {
                 let answer = self.open(&envelope, &mut connection)?;
                 self.take_arrived(&mut connection)?;
+                self.ahead = self.cut()?;
                 self.given += 1;
                 self.connection = Some((connection, slot));
                 return Ok(Some(answer));
@@ -162,6 +166,14 @@ impl Answers {
             slot.give_back(connection, until);
         }
         Ok(None)
+    }
+
+    /// The next envelope of what has arrived.
+    fn cut(&mut self) -> Result<Option<Bytes>, BackendError> {
+        match self.ahead.take() {
+            Some(envelope) => Ok(Some(envelope)),
+            None => self.form.next().map_err(|error| self.broken(error)),
+        }
     }
 
     /// Takes what is there already, so that a body that has ended is known to have.

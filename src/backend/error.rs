@@ -115,8 +115,8 @@ pub(crate) enum BackendError {
         /// The status.
         status: u16,
     },
-    /// The host ended the connection instead of waiting for a request on it.
-    #[error("{endpoint} closed the connection right after the handshake")]
+    /// The host ended the connection within the handshake, or right after it, instead of waiting for a request.
+    #[error("{endpoint} closed the connection before a request could be sent on it")]
     ClosedAfterHandshake {
         /// The host.
         endpoint: Endpoint,

@@ -420,8 +420,9 @@ fn several_envelopes_come_one_by_one() {
         let lab = Lab::new(&kdc, Wish::first(Act::Envelopes(3))).await;
         let mut answers = lab.exchange("alice", GET).await.unwrap();
         assert_eq!((answers.status(), answers.may_go_on()), (200, true));
-        for _ in 0..3 {
+        for left in [2, 1, 0] {
             assert_eq!(answers.next().await.unwrap().unwrap().body, soap("alice@CORP.EXAMPLE"));
+            assert_eq!(answers.may_go_on(), left > 0, "{left} more to come");
         }
         assert_eq!(answers.next().await.unwrap(), None);
         assert_eq!(answers.next().await.unwrap(), None);
@@ -457,6 +458,19 @@ fn four_hundred_kilobytes_go_out_whole() {
             let text = GET.replace("<s:Header>", &format!("<s:Header><!--{}-->", "x".repeat(400_000)));
             lab.assert_seen("alice", &text).await;
             assert_eq!(lab.host.requests()[0].plain.as_deref(), Some(text.as_str()));
+        }
+    });
+}
+
+#[test]
+fn a_host_that_refuses_a_request_before_it_has_read_it_is_heard() {
+    in_realm(test_name!(a_host_that_refuses_a_request_before_it_has_read_it_is_heard), async |kdc| {
+        let text = COMMAND.replace("<s:Header>", &format!("<s:Header><!--{}-->", "x".repeat(400_000)));
+        for _ in 0..10 {
+            let lab = Lab::new(&kdc, Wish::first(Act::TooLarge)).await;
+            let error = lab.ask("alice", &text).await.unwrap_err();
+            assert!(matches!(error, BackendError::HostStatus { status: 413, .. }), "{error:?}");
+            assert_eq!(lab.host.requests().len(), 1);
         }
     });
 }

@@ -41,6 +41,8 @@ pub(super) enum Act {
     Raw(String),
     /// These bytes, and the end.
     RawThenClose(String),
+    /// Status 413 without reading the body, and the end.
+    TooLarge,
     /// Nothing, and the end.
     Close,
     /// Nothing.
@@ -178,34 +180,29 @@ impl Serving {
         let mut context: Option<SecurityContext> = None;
         let mut scheme = "Kerberos".to_owned();
         for number in 0.. {
-            let Some((head, body)) = read_request(&mut stream).await else { return };
             let act = (self.script)(self.connection, number);
+            let early = matches!(act, Act::TooLarge);
+            let Some((head, body)) = read_request(&mut stream, early).await else { return };
+            let handshake = field(&head, "Authorization").is_some();
             let mut token = None;
             if let Some((name, value)) = authorization(&head) {
                 scheme = name;
-                match Acceptor::new(&self.keys, self.bindings.as_ref()).step(&value) {
-                    Ok(Accepted::Established(made, answer)) => {
-                        context = Some(made);
-                        token = answer;
-                    }
-                    Ok(Accepted::Continue(..)) => panic!("a second leg"),
-                    Err(_) => context = None,
-                }
+                (context, token) = self.accept(&value);
             }
             let plain = match &mut context {
-                Some(context) if !body.is_empty() => unsealed(context, &head, &body),
+                Some(context) if !body.is_empty() && !early => unsealed(context, &head, &body),
                 _ => None,
             };
             notes.seen.lock().unwrap().push(Seen {
                 connection: self.connection,
                 head: head.clone(),
-                body_bytes: body.len(),
+                body_bytes: if early { 1 } else { body.len() },
                 identity: context.as_ref().map(|context| context.initiator_name().to_owned()),
                 bound: context.as_ref().is_some_and(SecurityContext::is_channel_bound),
                 plain: plain.clone(),
             });
             notes.counts.send_modify(|counts| counts.0 += 1);
-            let answer = match (&mut context, body.is_empty()) {
+            let answer = match (&mut context, handshake) {
                 (None, _) => {
                     "HTTP/1.1 401 \r\nWWW-Authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n".into()
                 }
@@ -221,12 +218,26 @@ impl Serving {
                 return;
             }
             drop(stream.flush().await);
-            if matches!(act, Act::HonestThenClose | Act::RawThenClose(_) | Act::Close | Act::Cut) {
+            if ends(&act) {
                 drop(stream.shutdown().await);
                 return;
             }
         }
     }
+
+    /// What the client's token leads to.
+    fn accept(&self, token: &[u8]) -> (Option<SecurityContext>, Option<Vec<u8>>) {
+        match Acceptor::new(&self.keys, self.bindings.as_ref()).step(token) {
+            Ok(Accepted::Established(context, answer)) => (Some(context), answer),
+            Ok(Accepted::Continue(..)) => panic!("a second leg"),
+            Err(_) => (None, None),
+        }
+    }
+}
+
+/// Whether the connection ends behind the answer.
+fn ends(act: &Act) -> bool {
+    matches!(act, Act::HonestThenClose | Act::RawThenClose(_) | Act::TooLarge | Act::Close | Act::Cut)
 }
 
 fn answer(act: &Act, scheme: &str, context: &mut SecurityContext, head: &str) -> Vec<u8> {
@@ -252,6 +263,7 @@ fn answer(act: &Act, scheme: &str, context: &mut SecurityContext, head: &str) ->
                 .concat()
         }
         Act::Status(status) => format!("HTTP/1.1 {status} \r\nContent-Length: 0\r\n\r\n").into_bytes(),
+        Act::TooLarge => b"HTTP/1.1 413 \r\nContent-Length: 0\r\n\r\n".to_vec(),
         Act::Raw(text) | Act::RawThenClose(text) => text.clone().into_bytes(),
         Act::Close | Act::Silence | Act::WrongToken => Vec::new(),
         Act::Plain => message("200 OK", "application/soap+xml;charset=UTF-8", text.as_bytes()),
@@ -319,6 +331,7 @@ fn shake(act: &Act, scheme: &str, token: Option<Vec<u8>>) -> Vec<u8> {
         | Act::Farewell
         | Act::Surplus
         | Act::Plain
+        | Act::TooLarge
         | Act::Tampered
         | Act::WrongLength
         | Act::Cut
@@ -342,19 +355,20 @@ fn farewell(message: &[u8]) -> Vec<u8> {
     [&message[..end], b"Connection: close\r\n", &message[end..]].concat()
 }
 
-async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Option<(String, Vec<u8>)> {
+/// A request; what has arrived of its body with its head, where nobody wants `early` to have all of it.
+async fn read_request<S: AsyncRead + Unpin>(stream: &mut S, early: bool) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8(bytes[..end + 2].to_vec()).unwrap();
             let length: usize = field(&head, "Content-Length")?.parse().unwrap();
             let mut body = bytes[end + 4..].to_vec();
-            while body.len() < length {
+            while body.len() < length && !early {
                 if stream.read_buf(&mut body).await.ok()? == 0 {
                     return None;
                 }
             }
-            assert_eq!(body.len(), length, "more than one request at a time");
+            assert!(early || body.len() == length, "more than one request at a time");
             return Some((head, body));
         }
         if stream.read_buf(&mut bytes).await.ok()? == 0 {
