@@ -127,11 +127,6 @@ impl CertMappings {
         Self(rules)
     }
 
-    /// Whether there is none, so that no certificate stands for anybody.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The person that a verified certificate stands for in a request to the resource `uri`.
     ///
     /// Of the entries that match, the longest subject decides, then the longest URI ([MS-WSMV] section 3.1.4.1.35).
