@@ -103,7 +103,7 @@ folded_name!(
     /// Names one message, `uuid:…` ([WS-Addressing] 3). Echoed byte for byte, compared without regard to case.
     MessageId, "message id", |text| token(text, 512));
 folded_name!(
-    /// The class of things that an operation is about ([DSP0226] 5.4.1). Compared without regard to case.
+    /// The class of things that an operation is about (DSP0226 5.4.1). Compared without regard to case.
     ///
     /// INVARIANT: visible ASCII; no `%`, `\`, `..`, `#`, no segment `.`, no `/` at its end, and `//` only after the scheme, so
     /// that no reader can normalise it into another resource.
