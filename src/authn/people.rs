@@ -58,7 +58,7 @@ impl People {
             Evidence::Peer { principal, .. } => principal.clone(),
             Evidence::Certificate(certificate) => {
                 // Identify addresses no resource: only a mapping for every resource holds for it.
-                let resource = envelope.resource_uri().map_or("", crate::wsman::ResourceUri::as_str);
+                let resource = envelope.resource_uri().map_or("", crate::wsman::ResourceUri::without_query);
                 let PeopleSettings { cert_mappings, realms, .. } = &self.settings;
                 cert_mappings.map(certificate.signer(), certificate.names(), resource, realms)?
             }

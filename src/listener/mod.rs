@@ -28,9 +28,9 @@ pub(crate) mod tests;
 mod tls;
 
 pub(crate) use bind::{Bound, bind};
-pub(crate) use connection::{AnswerError, ClientConnection, Gone, TlsFacts};
+pub(crate) use connection::{ClientConnection, Gone, TlsFacts};
 pub(crate) use error::ListenerError;
-pub(crate) use gate::{PsVersion, RequestPath};
+pub(crate) use gate::PsVersion;
 pub(crate) use refusal::{FailureReason, Reason, RequestError};
 pub(crate) use request::Request;
 pub(crate) use response::Response;

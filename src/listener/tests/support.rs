@@ -24,10 +24,11 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::listener::connection::AnswerError;
 use crate::listener::{
-    AnswerError, Bound, ClientAddr, ClientCertificates, ClientConnection, ConnectionFailure, Gone, Handler,
-    Limits, ListenAddress, Request, RequestError, Response, Settings, Stats, Tls, TlsFacts, TlsReloader,
-    TlsSettings, TlsVersion, Transport, Trust, bind, service,
+    Bound, ClientAddr, ClientCertificates, ClientConnection, ConnectionFailure, Gone, Handler, Limits,
+    ListenAddress, Request, RequestError, Response, Settings, Stats, Tls, TlsFacts, TlsReloader, TlsSettings,
+    TlsVersion, Transport, Trust, bind, service,
 };
 
 /// How long a test waits for what must happen.
