@@ -1,5 +1,6 @@
 //! What is refused: the text that the client reads, no byte to the host, exactly one outcome record with its stage and reason.
 #![expect(clippy::expect_used, reason = "a test that can't set up what it needs must fail")]
+#![expect(clippy::indexing_slicing, reason = "a record without the field is a failure, with its name")]
 
 mod support;
 
@@ -280,7 +281,8 @@ fn what_no_rule_allows_is_refused() {
             r#"{ name: writers, who: { principals: ["bob@REALM"] }, allow: [read, write] }"#.to_owned(),
         ]
     };
-    let cases: [(&str, fn() -> String, Option<&str>); 6] = [
+    type Case = (&'static str, fn() -> String, Option<&'static str>);
+    let cases: [Case; 6] = [
         ("alice", envelope::get_config, None),
         ("alice", envelope::put_config, Some("action_not_allowed")),
         ("alice", envelope::create_shell, Some("action_not_allowed")),
