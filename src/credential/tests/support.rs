@@ -55,7 +55,7 @@ impl Up {
     fn new(arguments: &[&str]) -> Self {
         // The directory's socket is there a moment before it answers; on a busy machine that moment can be missed.
         let tries = std::iter::repeat_with(|| Self::attempt(arguments));
-        tries.take(3).find_map(Result::ok).unwrap_or_else(|| Self::attempt(arguments).unwrap())
+        tries.take(9).find_map(Result::ok).unwrap_or_else(|| Self::attempt(arguments).unwrap())
     }
 
     fn attempt(arguments: &[&str]) -> Result<Self, String> {
