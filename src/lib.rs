@@ -20,13 +20,15 @@
 //! ├── main.rs          arguments → Config → run → exit code; no decisions
 //! ├── lib.rs           this map; exports Config, Gateway and, for benches and fuzz targets, wsman's codecs
 //! ├── gssapi/          the only door to GSSAPI and krb5, the only `unsafe`                 uses: —
+//! ├── ntlm/            NTLMv2: the client out, the verifier in; no I/O                     uses: —
+//! ├── ntlm/            NTLMv2: the client out, the verifier in; no I/O                     uses: —
 //! ├── wsman/           Envelope, Operation, Fault, sealed MIME; no I/O                     uses: —
 //! ├── listener/     1  accept, TLS, the strict HTTP gate     → ClientConnection            uses: —
 //! ├── policy/       2  routes, rules, TrustedHosts, quotas, ownership → Destination, OperationPermit   uses: authn wsman (types)
-//! ├── authn/        3  certificate, peer → Evidence → Authenticated (CertMapping, groups)  uses: listener wsman
+//! ├── authn/        3  certificate, peer → Evidence → Authenticated (CertMapping, groups)  uses: listener wsman gssapi ntlm
 //! ├── audit/        4  intents and outcomes → Recorded                                     uses: policy (types)
-//! ├── credential/   5  S4U, account                          → BackendCredential           uses: authn policy gssapi
-//! ├── backend/      6  dial, handshake, pool, exchange       → answers                     uses: policy credential audit wsman gssapi
+//! ├── credential/   5  S4U, account                          → BackendCredential           uses: authn policy gssapi ntlm
+//! ├── backend/      6  dial, handshake, pool, exchange       → answers                     uses: policy credential audit wsman gssapi ntlm
 //! ├── telemetry/       metrics, health, admin listener; pulls each stage's `stats()`       uses: types of the stages
 //! ├── config/          the operator's file → each module's Settings                        uses: every stage's Settings
 //! ├── diagnose/        asks a running gateway how it is                                    uses: —
@@ -52,6 +54,20 @@
 //! - **Recorded.** An intent before a host hears anything, one outcome for every request, under one id.
 //! - **Bounded.** Everything read from a peer has a limit in size, count, depth and time; nothing cached about a person outlives
 //!   min(its ticket, 10 minutes).
+//!
+//! The proofs can't be made by anybody who uses the crate, nor named:
+//!
+//! ```compile_fail,E0603
+//! use winrm_gateway::policy::OperationPermit;
+//! ```
+//!
+//! ```compile_fail,E0603
+//! use winrm_gateway::authn::Authenticated;
+//! ```
+//!
+//! ```compile_fail,E0603
+//! use winrm_gateway::audit::Recorded;
+//! ```
 
 mod audit;
 mod authn;
@@ -62,6 +78,7 @@ mod diagnose;
 mod gateway;
 mod gssapi;
 mod listener;
+mod ntlm;
 mod policy;
 mod telemetry;
 pub mod wsman;

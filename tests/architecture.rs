@@ -10,13 +10,14 @@ use std::{
 /// The last column of the map in `src/lib.rs`: each module and the modules it may name.
 const MAP: &[(&str, &[&str])] = &[
     ("gssapi", &[]),
+    ("ntlm", &[]),
     ("wsman", &[]),
     ("listener", &[]),
     ("policy", &["authn", "wsman"]),
-    ("authn", &["listener", "wsman", "gssapi"]),
+    ("authn", &["listener", "wsman", "gssapi", "ntlm"]),
     ("audit", &["authn", "policy", "wsman"]),
-    ("credential", &["authn", "policy", "gssapi"]),
-    ("backend", &["authn", "policy", "credential", "audit", "wsman", "gssapi"]),
+    ("credential", &["authn", "policy", "gssapi", "ntlm"]),
+    ("backend", &["authn", "policy", "credential", "audit", "wsman", "gssapi", "ntlm"]),
     ("telemetry", &["authn", "policy", "wsman", "gssapi", "listener", "audit", "credential", "backend"]),
     (
         "config",
@@ -28,6 +29,8 @@ const MAP: &[(&str, &[&str])] = &[
 /// Crates that only the named modules may use.
 const DOORS: &[(&str, &[&str])] = &[
     ("libgssapi_sys", &["gssapi"]),
+    ("md4", &["ntlm"]),
+    ("rc4", &["ntlm"]),
     ("quick_xml", &["wsman"]),
     ("pingora_core", &["listener", "backend", "telemetry", "gateway"]),
     ("pingora_http", &["listener", "backend", "telemetry", "gateway"]),

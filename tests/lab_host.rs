@@ -3,7 +3,10 @@
 
 mod support;
 
-use std::io::{Read as _, Write as _};
+use std::{
+    io::{Read as _, Write as _},
+    path::Path,
+};
 
 use support::{Host, Job, Misbehave, Pki, Realm, host::Wanted};
 
@@ -17,12 +20,16 @@ struct Direct {
 }
 
 impl Direct {
-    fn start(realm: fn(&std::path::Path) -> Realm, misbehave: Option<Misbehave>) -> Self {
+    fn start(realm: fn(&Path) -> Realm, misbehave: Option<Misbehave>) -> Self {
+        Self::start_with(realm, "hosts", misbehave)
+    }
+
+    fn start_with(realm: fn(&Path) -> Realm, keytab: &str, misbehave: Option<Misbehave>) -> Self {
         let dir = tempfile::Builder::new().prefix("wg-").tempdir().expect("a temporary directory");
         let realm = realm(&dir.path().join("realm"));
         let pki = Pki::new(&dir.path().join("pki"));
         let name = format!("web01.{}", realm.name.to_ascii_lowercase());
-        let wanted = Wanted { names: vec![name.clone()], keytab: realm.keytab("hosts"), misbehave };
+        let wanted = Wanted { names: vec![name.clone()], keytab: realm.keytab(keytab), misbehave };
         let host = Host::start(&dir.path().join("host"), &realm, &pki, &wanted);
         Self { host, pki, realm, name, dir }
     }
@@ -153,6 +160,15 @@ fn the_host_is_as_strict_as_windows() {
     );
     let refused = lab.host.log().into_iter().filter(|entry| entry["event"] == "refused").collect::<Vec<_>>();
     assert!(refused.iter().any(|entry| entry["reason"].to_string().contains("not bound")), "{refused:?}");
+}
+
+#[test]
+fn a_ticket_for_another_key_is_refused_in_words() {
+    let lab = Direct::start_with(|dir| Realm::mit(dir, &[]), "web05", None);
+    let ran = lab.job("pypsrp-cmd", "http", "alice").command("whoami").run();
+    assert!(ran.refused().contains("Failed to authenticate"), "{ran:?}");
+    let log = lab.host.log();
+    assert!(log.iter().any(|entry| entry["reason"].to_string().contains("not found in keytab")), "{log:?}");
 }
 
 #[test]

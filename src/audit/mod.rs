@@ -66,6 +66,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Keeps the record in `directory`, everything else at its default.
+    #[cfg(test)]
     pub(crate) fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),

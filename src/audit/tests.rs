@@ -173,6 +173,44 @@ async fn a_request_leaves_its_intent_and_then_its_outcome_under_one_id() {
 }
 
 #[tokio::test]
+async fn threat_61_whatever_a_peer_sends_every_event_is_one_line_that_says_what_it_is() {
+    let disk = Arc::new(Disk::default());
+    let audit = on(&disk, |_| ());
+    let hostile = [
+        "\r\n{\"record\":\"outcome\",\"result\":\"succeeded\"}\n",
+        "\",\"result\":\"succeeded\",\"x\":\"",
+        "\u{1b}[2J\u{85}\u{2028}\u{202e}\0",
+    ];
+    for text in hostile {
+        let mut pending = pending(&audit, text);
+        let facts = pending.facts();
+        for field in [
+            &mut facts.host,
+            &mut facts.action,
+            &mut facts.shell_id,
+            &mut facts.message_id,
+            &mut facts.client,
+        ] {
+            *field = Some(text.to_owned());
+        }
+        let refused = Outcome { result: Ending::Refused, text: Some(text.to_owned()), ..succeeded() };
+        audit.intend(pending, BeforeRun::Durable).await.unwrap().finish(&refused);
+    }
+    audit.flush().await.unwrap();
+    let raw = String::from_utf8(disk.durable.lock().unwrap().clone()).unwrap();
+    assert_eq!(raw.lines().count(), 2 * hostile.len());
+    assert!(!raw.chars().any(|c| c.is_control() && c != '\n'), "{raw}");
+    let lines = disk.lines();
+    for (pair, text) in lines.chunks(2).zip(hostile) {
+        assert_eq!((&pair[0]["record"], &pair[1]["record"]), (&"intent".into(), &"outcome".into()));
+        assert_eq!(pair[1]["result"], "refused");
+        for field in ["principal", "host", "action", "shell_id", "message_id", "client", "text"] {
+            assert_eq!(pair[1][field], text, "{field}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_is_dropped_is_recorded_as_abandoned_once() {
     let disk = Arc::new(Disk::default());
     let audit = on(&disk, |_| ());
@@ -282,11 +320,17 @@ async fn threat_63_where_the_disk_is_full_the_request_is_refused_in_time_and_not
 #[tokio::test]
 async fn threat_63_a_disk_that_hangs_refuses_in_time_and_turns_health_red() {
     let disk = Arc::new(Disk::default());
-    let audit = on(&disk, |settings| settings.sync_deadline = Duration::from_millis(100));
+    let audit = on(&disk, |settings| settings.sync_deadline = Duration::from_millis(500));
     let hung = Hung::on(&disk).await;
     let refused = audit.intend(pending(&audit, "a@X"), BeforeRun::Durable).await.unwrap_err();
     assert!(matches!(refused.error, AuditError::Deadline(_)));
-    assert!(!audit.healthy());
+    // The writer began a little after the request did, and has its own time to be late.
+    let red = async {
+        while audit.healthy() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), red).await.expect("health stays green");
     drop(refused);
     hung.release();
     audit.intend(pending(&audit, "b@X"), BeforeRun::Durable).await.unwrap().finish(&succeeded());

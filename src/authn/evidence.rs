@@ -238,7 +238,7 @@ impl Authenticator {
 
 impl ConnectionProof {
     /// The certificate of the connection, verified within the last minute and against the trust that is in force.
-    fn certificate(
+    pub(super) fn certificate(
         &mut self,
         tls: &TlsFacts,
         trust: Option<Arc<TlsSnapshot>>,

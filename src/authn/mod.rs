@@ -6,6 +6,8 @@ mod evidence;
 mod method;
 mod people;
 mod principal;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use cert_mapping::{
     CertMappingError, CertMappingRule, CertMappings, IssuerDigests, PrincipalTemplate, SubjectNames,
@@ -17,7 +19,11 @@ pub(crate) use method::{Accept, AuthMethod};
 pub(crate) use people::{IdentifyError, People, PeopleSettings};
 pub(crate) use principal::{NameCase, Principal, PrincipalError, Realm, Realms};
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
+
+use secrecy::SecretString;
+
+use crate::gssapi::Credential;
 
 /// The name of a group, as `groups` in the configuration spells it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,6 +41,24 @@ impl GroupName {
     }
 }
 
+/// What a person brought along that a host can be shown, beyond having proved a name.
+#[derive(Clone)]
+pub(crate) enum Grounds {
+    /// Nothing: a certificate, a local process, or a proof that goes no further.
+    Nothing,
+    /// A password, and the ticket-granting ticket that it was exchanged for.
+    Password {
+        /// The ticket, in the person's name.
+        ticket: Credential,
+        /// The password, for hosts that want nothing better.
+        password: SecretString,
+    },
+    /// The ticket by which the person came in: evidence for constrained delegation (S4U2Proxy, [MS-SFU]).
+    Ticket(Credential),
+    /// A ticket-granting ticket that the person's client forwarded.
+    Forwarded(Credential),
+}
+
 /// The person behind a request.
 ///
 /// INVARIANT: only this module can make one, and only from evidence that it checked; it has neither `Default` nor a public constructor.
@@ -44,6 +68,7 @@ pub(crate) struct Authenticated {
     groups: BTreeSet<GroupName>,
     method: AuthMethod,
     evidence: String,
+    grounds: Grounds,
 }
 
 impl Authenticated {
@@ -67,10 +92,26 @@ impl Authenticated {
         &self.evidence
     }
 
+    /// What the person brought along that a host can be shown.
+    pub(crate) fn grounds(&self) -> &Grounds {
+        &self.grounds
+    }
+
     /// A person for tests of the stages behind this one.
     #[cfg(test)]
     pub(crate) fn for_test(principal: Principal, groups: &[&str], method: AuthMethod) -> Self {
         let groups = groups.iter().map(|name| GroupName::new(*name)).collect();
-        Self { principal, groups, method, evidence: "test".to_owned() }
+        Self { principal, groups, method, evidence: "test".to_owned(), grounds: Grounds::Nothing }
+    }
+}
+
+impl fmt::Debug for Grounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "Nothing",
+            Self::Password { .. } => "Password",
+            Self::Ticket(_) => "Ticket",
+            Self::Forwarded(_) => "Forwarded",
+        })
     }
 }

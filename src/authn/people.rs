@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Authenticated, CertMappings, Evidence, GroupName, Principal, Realms, UnmappedCertificate};
+use super::{Authenticated, CertMappings, Evidence, Grounds, GroupName, Principal, Realms, UnmappedCertificate};
 use crate::wsman::Envelope;
 
 /// Who may be behind evidence.
@@ -58,7 +58,7 @@ impl People {
             Evidence::Peer { principal, .. } => principal.clone(),
             Evidence::Certificate(certificate) => {
                 // Identify addresses no resource: only a mapping for every resource holds for it.
-                let resource = envelope.resource_uri().map_or("", crate::wsman::ResourceUri::as_str);
+                let resource = envelope.resource_uri().map_or("", crate::wsman::ResourceUri::without_query);
                 let PeopleSettings { cert_mappings, realms, .. } = &self.settings;
                 cert_mappings.map(certificate.signer(), certificate.names(), resource, realms)?
             }
@@ -70,6 +70,12 @@ impl People {
             .filter(|(_, members)| members.contains(&principal))
             .map(|(name, _)| name.clone())
             .collect();
-        Ok(Authenticated { principal, groups, method: evidence.method(), evidence: evidence.describe() })
+        Ok(Authenticated {
+            principal,
+            groups,
+            method: evidence.method(),
+            evidence: evidence.describe(),
+            grounds: Grounds::Nothing,
+        })
     }
 }

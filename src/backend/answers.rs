@@ -40,6 +40,8 @@ pub(crate) struct Answers {
     keep_alive: bool,
     body: BodyReader,
     form: Form,
+    /// The envelope after the last one given out, where it is there already.
+    ahead: Option<Bytes>,
     given: usize,
     times: Times,
     limits: Limits,
@@ -93,6 +95,7 @@ impl Answers {
             keep_alive: head.keep_alive,
             body: head.body,
             form,
+            ahead: None,
             given: 0,
             times,
             limits,
@@ -107,7 +110,7 @@ impl Answers {
 
     /// Whether more envelopes may come than were given out.
     pub(crate) fn may_go_on(&self) -> bool {
-        self.connection.is_some() && !self.body.is_done()
+        self.connection.is_some() && (self.ahead.is_some() || !self.body.is_done())
     }
 
     /// The next envelope; none at the end of the answer.
@@ -133,9 +136,10 @@ impl Answers {
     ) -> Result<Option<Answer>, BackendError> {
         let deadline = (Instant::now() + self.times.patience).min(self.times.last);
         loop {
-            if let Some(envelope) = self.form.next().map_err(|error| self.broken(error))? {
+            if let Some(envelope) = self.cut()? {
                 let answer = self.open(&envelope, &mut connection)?;
                 self.take_arrived(&mut connection)?;
+                self.ahead = self.cut()?;
                 self.given += 1;
                 self.connection = Some((connection, slot));
                 return Ok(Some(answer));
@@ -164,6 +168,14 @@ impl Answers {
         Ok(None)
     }
 
+    /// The next envelope of what has arrived.
+    fn cut(&mut self) -> Result<Option<Bytes>, BackendError> {
+        match self.ahead.take() {
+            Some(envelope) => Ok(Some(envelope)),
+            None => self.form.next().map_err(|error| self.broken(error)),
+        }
+    }
+
     /// Takes what is there already, so that a body that has ended is known to have.
     fn take_arrived(&mut self, connection: &mut Proved) -> Result<(), BackendError> {
         let at = |error: Unread| error.at(&self.endpoint);
@@ -181,16 +193,16 @@ impl Answers {
             Form::Sealed { content_type, .. } => {
                 let parts =
                     decode(content_type, envelope, &self.limits).map_err(|error| self.split(error.into()))?;
-                let plain = connection
-                    .unseal(parts.header, parts.data)
-                    .map_err(|source| BackendError::Unsealed { endpoint: self.endpoint.clone(), source })?;
+                let plain = connection.unseal(parts.header, parts.data).map_err(|source| {
+                    BackendError::Unsealed { endpoint: self.endpoint.clone(), source: Box::new(source) }
+                })?;
                 parts.check_length(plain.len()).map_err(|error| self.split(error.into()))?;
                 (Bytes::from(plain), Some(parts.charset))
             }
             Form::Plain { charset, .. } => (envelope.clone(), *charset),
             Form::Wide(_) => (envelope.clone(), Some(Charset::Utf16Le)),
         };
-        let body = utf8(plain, charset).map_err(|error| self.broken(error))?;
+        let body = utf8(&plain, charset).map_err(|error| self.broken(error))?;
         let facts = inspect_answer(&body, &self.limits).map_err(|error| self.broken(error.into()))?;
         Ok(Answer { body, facts })
     }
@@ -292,7 +304,7 @@ fn soap_charset(content_type: &str) -> Result<Option<Charset>, Defect> {
 }
 
 /// The text as UTF-8 without byte order mark. UTF-8 is not copied.
-fn utf8(plain: Bytes, declared: Option<Charset>) -> Result<Bytes, Defect> {
+fn utf8(plain: &Bytes, declared: Option<Charset>) -> Result<Bytes, Defect> {
     let Some(units) = plain.strip_prefix(&[0xff, 0xfe]) else {
         let marked = plain.starts_with(&[0xef, 0xbb, 0xbf]);
         let text = plain.slice(if marked { 3 } else { 0 }..);

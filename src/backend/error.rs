@@ -66,7 +66,7 @@ pub(crate) enum BackendError {
     #[error("no security context for {spn} can be begun")]
     Handshake {
         /// Whom the ticket would be for.
-        spn: Spn,
+        spn: Box<Spn>,
         /// Why.
         #[source]
         source: HandshakeCause,
@@ -78,7 +78,7 @@ pub(crate) enum BackendError {
         endpoint: Endpoint,
         /// What the library makes of the host's last token, where there is one.
         #[source]
-        source: Option<GssError>,
+        source: Option<Box<GssError>>,
     },
     /// The host let the gateway in without a token of its own.
     #[error("{endpoint} did not prove that it is {spn}")]
@@ -86,7 +86,7 @@ pub(crate) enum BackendError {
         /// The host.
         endpoint: Endpoint,
         /// Whom it should be.
-        spn: Spn,
+        spn: Box<Spn>,
     },
     /// The host's token is wrong.
     #[error("{endpoint} failed to prove that it is {spn}")]
@@ -94,10 +94,10 @@ pub(crate) enum BackendError {
         /// The host.
         endpoint: Endpoint,
         /// Whom it should be.
-        spn: Spn,
+        spn: Box<Spn>,
         /// What is wrong with the token.
         #[source]
-        source: GssError,
+        source: Box<GssError>,
     },
     /// The handshake goes on where it must end, or ends where it must go on.
     #[error("{endpoint} departs from the handshake: {problem}")]
@@ -115,8 +115,8 @@ pub(crate) enum BackendError {
         /// The status.
         status: u16,
     },
-    /// The host ended the connection instead of waiting for a request on it.
-    #[error("{endpoint} closed the connection right after the handshake")]
+    /// The host ended the connection within the handshake, or right after it, instead of waiting for a request.
+    #[error("{endpoint} closed the connection before a request could be sent on it")]
     ClosedAfterHandshake {
         /// The host.
         endpoint: Endpoint,
@@ -136,7 +136,7 @@ pub(crate) enum BackendError {
         endpoint: Endpoint,
         /// Why.
         #[source]
-        source: GssError,
+        source: Box<GssError>,
     },
     /// An answer that breaks the rules of HTTP, of sealed messages or of SOAP.
     #[error("the answer of {endpoint} can't be read")]
@@ -272,6 +272,9 @@ pub(crate) enum Defect {
     /// No envelope at all.
     #[error("there is no envelope in it")]
     Empty,
+    /// More envelopes than one, to a request that takes one.
+    #[error("there are several envelopes in it, and one is due")]
+    Several,
 }
 
 #[cfg(test)]

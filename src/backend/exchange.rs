@@ -129,7 +129,7 @@ impl Backends {
         let sealed = connection.proved.protect(outgoing.envelope.bytes());
         let (content_type, body) = sealed.map_err(|error| {
             let source = HandshakeCause::Gss(error);
-            Failure::harmless(BackendError::Handshake { spn: visit.key.spn.clone(), source })
+            Failure::harmless(BackendError::Handshake { spn: Box::new(visit.key.spn.clone()), source })
         })?;
         let head = RequestHead {
             endpoint,

@@ -98,7 +98,7 @@ impl Handshake<'_> {
     /// # Errors
     /// Where the host does not prove who it is, or does not let the gateway in.
     pub(super) async fn run(&self, dialled: Dialled, open: Open) -> Result<Proved, BackendError> {
-        let begun = |source| BackendError::Handshake { spn: self.spn.clone(), source };
+        let begun = |source| BackendError::Handshake { spn: Box::new(self.spn.clone()), source };
         let bindings = dialled.certificate.as_deref().map(ChannelBindings::tls_server_end_point).transpose();
         let bindings = bindings.map_err(|error| begun(HandshakeCause::Bindings(error)))?;
         let (mechanism, protocol) = match self.auth {
@@ -153,7 +153,7 @@ impl Handshake<'_> {
     }
 
     fn advance(&self, side: Side, reply: Reply) -> Result<Progress, BackendError> {
-        let (endpoint, spn) = (|| self.endpoint.clone(), || self.spn.clone());
+        let (endpoint, spn) = (|| self.endpoint.clone(), || Box::new(self.spn.clone()));
         let rejected = |source| BackendError::Rejected { endpoint: endpoint(), source };
         match (reply.status, side, reply.token) {
             (200, Side::Waiting(initiator), Some(token)) => match initiator.step(&token) {
@@ -161,7 +161,9 @@ impl Handshake<'_> {
                 Ok(Initiated::Established(_, Some(_)) | Initiated::Continue(..)) => {
                     Err(self.unexpected("it ends the handshake although it is not finished"))
                 }
-                Err(source) => Err(BackendError::NotProved { endpoint: endpoint(), spn: spn(), source }),
+                Err(error) => {
+                    Err(BackendError::NotProved { endpoint: endpoint(), spn: spn(), source: Box::new(error) })
+                }
             },
             (200, Side::Waiting(_), None) => Err(BackendError::NoProof { endpoint: endpoint(), spn: spn() }),
             (200, Side::Finished(context), None) => Ok(Progress::Proved(context)),
@@ -175,7 +177,7 @@ impl Handshake<'_> {
                         Ok(Progress::Next(Side::Finished(context), token))
                     }
                     Ok(Initiated::Established(_, None)) => Err(rejected(None)),
-                    Err(source) => Err(rejected(Some(source))),
+                    Err(error) => Err(rejected(Some(Box::new(error)))),
                 }
             }
             (401, _, _) => Err(rejected(None)),

@@ -3,11 +3,11 @@
 //! In come a permit, a credential, the proof that the intent is on record, and an inspected envelope. Out come [`Answers`], envelope by
 //! envelope in clear, or a [`BackendError`] that says what the host or the way there did.
 //!
-//! INVARIANT (I1): a connection serves one [`ConnectionKey`](key::ConnectionKey), an exact value with the whole identity in it.
+//! INVARIANT (I1): a connection serves one [`ConnectionKey`], an exact value with the whole identity in it.
 //!
 //! INVARIANT (I3): a request is written from scratch; of the client's, only the inspected bytes and a validated `PSVersion` are in it.
 //!
-//! INVARIANT (I4): no body leaves before the host has proved who it is: only a [`Proved`](handshake::Proved) connection takes one.
+//! INVARIANT (I4): no body leaves before the host has proved who it is: only a [`Proved`] connection takes one.
 //!
 //! INVARIANT (I8): everything read from a host is bounded in size, count and time; a kept connection lives ten minutes at most.
 //!
@@ -29,7 +29,7 @@ mod wire;
 
 pub(crate) use answers::{Answer, Answers};
 pub(crate) use dial::Resolver;
-pub(crate) use error::{BackendError, REASONS};
+pub(crate) use error::{BackendError, Defect, REASONS};
 pub(crate) use stats::Stats;
 
 use std::{sync::Arc, time::Duration};

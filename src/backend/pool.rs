@@ -101,7 +101,10 @@ impl<C> Pool<C> {
         wanted: Wanted,
         deadline: Instant,
     ) -> Option<Turn<C>> {
-        let mut waited = false;
+        if let Some(turn) = self.take(key, wanted) {
+            return Some(turn);
+        }
+        Counters::count(&self.counters.waits);
         loop {
             let freed = self.shared.lock().freed(&key.host());
             let mut notified = pin!(freed.notified());
@@ -109,9 +112,6 @@ impl<C> Pool<C> {
             notified.as_mut().enable();
             if let Some(turn) = self.take(key, wanted) {
                 return Some(turn);
-            }
-            if !std::mem::replace(&mut waited, true) {
-                Counters::count(&self.counters.waits);
             }
             timeout_at(deadline, notified).await.ok()?;
         }
@@ -144,19 +144,23 @@ impl<C> Pool<C> {
 
     /// A kept connection that still lives, or a place for a fresh one.
     fn take(&self, key: &Arc<ConnectionKey>, wanted: Wanted) -> Option<Turn<C>> {
-        let mut dead = Vec::new();
-        while wanted == Wanted::Any {
-            let Some(mut idle) = self.shared.lock().pop(key) else { break };
+        if let (Wanted::Any, Some(kept)) = (wanted, self.kept(key)) {
+            return Some(kept);
+        }
+        let evicted = self.shared.lock().open(key, &self.shared.limits)?;
+        drop(evicted);
+        Some(Turn::Fresh(self.slot(key, true)))
+    }
+
+    /// The newest kept connection that still lives; those before it are closed.
+    fn kept(&self, key: &Arc<ConnectionKey>) -> Option<Turn<C>> {
+        loop {
+            let mut idle = self.shared.lock().pop(key)?;
             let slot = self.slot(key, false);
             if idle.until > Instant::now() && (self.is_quiet)(&mut idle.connection) {
                 return Some(Turn::Kept(idle.connection, slot));
             }
-            dead.push((idle, slot));
         }
-        drop(dead);
-        let evicted = self.shared.lock().open(key, &self.shared.limits)?;
-        drop(evicted);
-        Some(Turn::Fresh(self.slot(key, true)))
     }
 
     fn slot(&self, key: &Arc<ConnectionKey>, shaking: bool) -> Slot<C> {

@@ -65,7 +65,7 @@ impl Trust {
     /// # Errors
     /// [`BackendError::TrustAnchors`] where the file can't be read or holds no certificate, even if it once did.
     pub(super) async fn anchors(&self, tls: &BackendTls) -> Result<Anchors, BackendError> {
-        let path = tls.ca_file.as_deref().unwrap_or(Path::new(SYSTEM_ANCHORS));
+        let path = tls.ca_file.as_deref().unwrap_or_else(|| Path::new(SYSTEM_ANCHORS));
         let known = self.lock().files.get(path).cloned();
         if let Some(anchors) = known.as_ref().filter(|known| known.checked.elapsed() < LOOK_AGAIN) {
             return Ok(anchors.clone());

@@ -33,8 +33,7 @@ pub(crate) use listeners::{Listener, Peers};
 pub(crate) use people::{Account, Group};
 pub(crate) use reader::FileUse;
 pub(crate) use resolve::StaticNames;
-pub(crate) use secret::{Secret, SecretError};
-pub(crate) use service::{CbtHardening, Client, Service};
+pub(crate) use service::{Client, Service};
 
 use crate::{
     authn::{CertMappings, GroupName, Realms},

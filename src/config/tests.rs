@@ -129,6 +129,13 @@ fn a_right_configuration_becomes_finished_values() {
         if matches!(tls.client_certificates, ClientCertificates::Required(_))));
     assert_eq!(pod.settings.address, ListenAddress::Unix("/run/gw/http.sock".into()));
     assert!(matches!(&pod.peers, Peers::ByUid(uids) if uids[&1000].to_string() == "ansible@CORP.EXAMPLE"));
+    assert_eq!(config.audit.directory, Path::new("/var/log/winrm-gateway"));
+    assert_eq!(config.admin, Admin::default());
+}
+
+#[test]
+fn a_right_route_goes_where_and_as_whom_it_says() {
+    let config = load(BASE).unwrap();
     let [route] = config.policy.routes.as_slice() else { panic!("one route") };
     assert_eq!((route.backend.auth, route.before_run), (BackendAuth::Kerberos, BeforeRun::Durable));
     let account = AccountName::new("delegation");
@@ -136,8 +143,6 @@ fn a_right_configuration_becomes_finished_values() {
         assert_eq!(route.backend.credentials[&method], CredentialChoice::S4u { account: account.clone() });
     }
     assert_eq!(route.rules[0].allow, BTreeSet::from([ActionClass::Read]));
-    assert_eq!(config.audit.directory, Path::new("/var/log/winrm-gateway"));
-    assert_eq!(config.admin, Admin::default());
 }
 
 /// What the seed document refuses, in its words.

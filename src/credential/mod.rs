@@ -28,7 +28,7 @@ pub(crate) use flights::CacheStats;
 
 use self::{held::Held, supply::Supply};
 use crate::{
-    authn::Principal,
+    authn::{Authenticated, Principal},
     gssapi::{Credential, Door},
     policy::{AccountName, CredentialChoice, OperationPermit, Spn},
 };
@@ -142,8 +142,10 @@ impl Credentials {
     /// Where there is none; nothing else may then be used in its place.
     pub(crate) async fn translate(
         &self,
+        person: &Authenticated,
         permit: &OperationPermit,
     ) -> Result<BackendCredential, CredentialError> {
+        debug_assert_eq!(person.principal(), permit.principal(), "a permit is for the person it was asked for");
         self.supply(permit.credential(), permit.principal(), permit.spn()).await
     }
 

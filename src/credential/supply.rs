@@ -25,10 +25,10 @@ pub(super) struct Supply {
     settings: Settings,
     door: Arc<Door>,
     /// Trials of an account's keys, kept for a moment.
-    logons: Arc<Flights<AccountName, Arc<Held>>>,
+    pub(super) logons: Arc<Flights<AccountName, Arc<Held>>>,
     /// The accounts' own credentials in use.
-    accounts: Arc<Flights<AccountName, Arc<Held>>>,
-    people: Arc<Flights<Impersonation, Arc<Held>>>,
+    pub(super) accounts: Arc<Flights<AccountName, Arc<Held>>>,
+    pub(super) people: Arc<Flights<Impersonation, Arc<Held>>>,
     counts: AllCounts,
 }
 
@@ -44,9 +44,9 @@ struct AllCounts {
 
 /// A person as whom an account acts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Impersonation {
-    account: AccountName,
-    principal: Principal,
+pub(super) struct Impersonation {
+    pub(super) account: AccountName,
+    pub(super) principal: Principal,
 }
 
 impl fmt::Display for Impersonation {
@@ -236,7 +236,7 @@ impl Supply {
         self.logons.forget(|key, found| key == account && is_same(found, held));
     }
 
-    fn ticket_terms(&self) -> (Terms, Arc<Counts>) {
+    pub(super) fn ticket_terms(&self) -> (Terms, Arc<Counts>) {
         let terms = Terms { most: self.settings.tickets.max(1), refusals: self.settings.refusals };
         (terms, Arc::clone(&self.counts.tickets))
     }

@@ -72,7 +72,7 @@ impl Spine {
         let permit = trace.timed(Stage::Policy, || self.policy.permit(&person, &destination, &asked, Instant::now()))?;
         trace.permitted(&permit, self.credentials.identity_of(&permit));
         trace.intend(&self.audit, &permit).await?;
-        let credential = trace.awaited(Stage::Credential, self.credentials.translate(&permit)).await?;
+        let credential = trace.awaited(Stage::Credential, self.credentials.translate(&person, &permit)).await?;
         trace.credentialed(&credential);
         let outgoing = Outgoing { envelope: &envelope, ps_version: request.ps_version.as_ref().map(PsVersion::as_str) };
         let exchange = self.backends.exchange(&permit, &credential, trace.recorded()?, &outgoing);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     audit::RequestId,
-    backend::{Answer, Answers, BackendError},
+    backend::{Answer, Answers, BackendError, Defect},
     listener::Response,
     policy::{OperationPermit, Resource},
     wsman::{Envelope, Fault, FaultKind, MessageId, Operation},
@@ -30,11 +30,20 @@ impl Spine {
         let first = self.next(session, &mut answers, envelope).await?.ok_or(BackendError::UnexpectedEnd)?;
         self.learn(permit, envelope, &first);
         trace.answered(&first, answers.status());
-        if answers.may_go_on() && envelope.operation_id().is_some() {
-            return self.stream(session, permit, envelope, (first, answers), trace).await;
+        let robust = envelope.operation_id().is_some();
+        if robust && answers.may_go_on() {
+            return self.stream(session, permit, envelope, (first, None, answers), trace).await;
         }
-        if self.next(session, &mut answers, envelope).await?.is_some() {
-            return Err(BackendError::UnexpectedEnd.into());
+        match self.next(session, &mut answers, envelope).await? {
+            None => {}
+            // All of it had arrived with the first.
+            second @ Some(_) if robust => {
+                return self.stream(session, permit, envelope, (first, second, answers), trace).await;
+            }
+            Some(_) => {
+                let endpoint = permit.endpoint().clone();
+                return Err(BackendError::BrokenAnswer { endpoint, source: Defect::Several }.into());
+            }
         }
         let response = soap(answers.status(), first.body, trace.request_id());
         session.client.respond(&response).await.map_err(|_| Refusal::client_gone())
@@ -46,13 +55,18 @@ impl Spine {
         session: &mut Session,
         permit: &OperationPermit,
         envelope: &Envelope,
-        (first, mut answers): (Answer, Answers),
+        (first, mut second, mut answers): (Answer, Option<Answer>, Answers),
         trace: &mut Trace,
     ) -> Result<(), Refusal> {
         let head = soap(answers.status(), Bytes::new(), trace.request_id());
         session.client.begin_stream(&head).await.map_err(|_| Refusal::client_gone())?;
         session.client.write_part(&first.body).await.map_err(|_| Refusal::client_gone())?;
-        while let Some(answer) = self.next(session, &mut answers, envelope).await? {
+        loop {
+            let next = match second.take() {
+                Some(second) => Some(second),
+                None => self.next(session, &mut answers, envelope).await?,
+            };
+            let Some(answer) = next else { break };
             self.learn(permit, envelope, &answer);
             trace.answered(&answer, answers.status());
             session.client.write_part(&answer.body).await.map_err(|_| Refusal::client_gone())?;

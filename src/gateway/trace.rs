@@ -157,7 +157,10 @@ impl Trace {
         let Place::Pending(pending) = std::mem::replace(&mut self.place, Place::Between(facts)) else {
             return Err(AuditError::Closed);
         };
-        match audit.intend(pending, permit.before_run()).await {
+        let started = Instant::now();
+        let intended = audit.intend(pending, permit.before_run()).await;
+        self.took(Stage::Audit, started);
+        match intended {
             Ok(recorded) => {
                 self.place = Place::Recorded(recorded);
                 Ok(())

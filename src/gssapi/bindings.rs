@@ -74,10 +74,13 @@ enum Hash {
 impl Hash {
     fn of(signature: &AlgorithmIdentifier<'_>) -> Self {
         if signature.algorithm == OID_PKCS1_RSASSAPSS {
-            let parameters = signature.parameters.as_ref().and_then(|any| RsaSsaPssParams::try_from(any).ok());
-            return parameters.map_or(Self::Sha256, |parameters| Self::of_digest(parameters.hash_algorithm_oid()));
+            let parameters =
+                signature.parameters.as_ref().and_then(|any| RsaSsaPssParams::try_from(any).ok());
+            return parameters
+                .map_or(Self::Sha256, |parameters| Self::of_digest(parameters.hash_algorithm_oid()));
         }
-        if signature.algorithm == OID_PKCS1_SHA384WITHRSA || signature.algorithm == OID_SIG_ECDSA_WITH_SHA384 {
+        if signature.algorithm == OID_PKCS1_SHA384WITHRSA || signature.algorithm == OID_SIG_ECDSA_WITH_SHA384
+        {
             Self::Sha384
         } else if signature.algorithm == OID_PKCS1_SHA512WITHRSA
             || signature.algorithm == OID_SIG_ECDSA_WITH_SHA512

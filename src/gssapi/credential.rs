@@ -21,7 +21,7 @@ use super::{
     ffi::{self, Mechanisms},
     keytab,
     name::{Name, realm_of},
-    status::check,
+    status::{S4U2SELF, check},
     store::Store,
 };
 
@@ -63,7 +63,11 @@ impl Credential {
     ///
     /// INVARIANT: a credential without a name never gets here, so nothing is ever initiated as "whoever the library finds".
     pub(super) fn to_initiate(&self) -> Result<gss_cred_id_t, GssError> {
-        if self.0.name.is_empty() || self.0.handle.0.is_null() { Err(GssError::Nameless) } else { Ok(self.as_ptr()) }
+        if self.0.name.is_empty() || self.0.handle.0.is_null() {
+            Err(GssError::Nameless)
+        } else {
+            Ok(self.as_ptr())
+        }
     }
 
     /// The name of the cache in memory, for tests that look whether it is gone.
@@ -145,7 +149,7 @@ pub(super) fn from_password(principal: &str, password: &SecretString) -> Result<
     for_both_mechanisms(&handle, &name, principal)
 }
 
-/// S4U2Self: a ticket to `service` itself in the name of `principal`, from which S4U2Proxy goes on.
+/// `S4U2Self`: a ticket to `service` itself in the name of `principal`, from which `S4U2Proxy` goes on.
 ///
 /// Asked for once, by Kerberos alone: with SPNEGO in the set the KDC would be asked a second time for the same ticket.
 pub(super) fn impersonate(service: &Credential, principal: &str) -> Result<Credential, GssError> {
@@ -167,7 +171,7 @@ pub(super) fn impersonate(service: &Credential, principal: &str) -> Result<Crede
             std::ptr::null_mut(),
         )
     };
-    check("gss_acquire_cred_impersonate_name", major, minor)?;
+    check(S4U2SELF, major, minor)?;
     let (found, _) = inquire(&handle)?;
     verify(principal, found.as_deref())?;
     for_both_mechanisms(&handle, &name, principal)

@@ -45,6 +45,7 @@ pub(crate) struct Door {
     counters: Arc<Counters>,
 }
 
+#[expect(clippy::wrong_self_convention, reason = "from what a credential is made, not from what the door is")]
 impl Door {
     /// A door with its own threads and breakers.
     pub(crate) fn new(settings: DoorSettings) -> Self {
@@ -113,7 +114,7 @@ impl Door {
         self.result("the keytab's realm", deadline, self.start(Call::Acceptor, deadline, work).await?).await
     }
 
-    /// S4U2Self: `service` becomes `principal` towards the targets that its delegation lists.
+    /// `S4U2Self`: `service` becomes `principal` towards the targets that its delegation lists.
     ///
     /// # Errors
     /// When the realm does not know the person, will not delegate, or answers in another name.
@@ -127,7 +128,7 @@ impl Door {
         self.ask(Call::Impersonate, &realm, move || credential::impersonate(&service, &name)).await
     }
 
-    /// Obtains the ticket for `spn` into the credential's own cache: S4U2Proxy, or a plain TGS exchange.
+    /// Obtains the ticket for `spn` into the credential's own cache: `S4U2Proxy`, or a plain TGS exchange.
     ///
     /// # Errors
     /// When the realm gives no such ticket.
@@ -167,7 +168,9 @@ impl Door {
         F: FnOnce() -> Result<T, GssError> + Send + 'static,
     {
         let deadline = self.deadline();
-        let refused = |_: &GssError| drop(self.counters.refused.fetch_add(1, Ordering::Relaxed));
+        let refused = |_: &GssError| {
+            self.counters.refused.fetch_add(1, Ordering::Relaxed);
+        };
         self.breakers.refuse_if_open(realm).inspect_err(refused)?;
         let permit = self.permit(deadline).await?;
         // Asked again: while this caller waited for a thread, others may have found the realm dead.
@@ -211,7 +214,12 @@ impl Door {
     }
 
     /// Runs the call to its end on a thread of its own: nothing can stop it, whoever waits or not.
-    fn spawn<T, F>(&self, call: Call, permit: OwnedSemaphorePermit, work: F) -> JoinHandle<Result<T, GssError>>
+    fn spawn<T, F>(
+        &self,
+        call: Call,
+        permit: OwnedSemaphorePermit,
+        work: F,
+    ) -> JoinHandle<Result<T, GssError>>
     where
         T: Send + 'static,
         F: FnOnce() -> Result<T, GssError> + Send + 'static,

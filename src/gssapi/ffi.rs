@@ -78,4 +78,17 @@ unsafe extern "C" {
     pub(super) fn krb5_cc_resolve(context: Krb5Context, name: *const c_char, cache: *mut Krb5Cache) -> i32;
     /// Destroys what is in a cache and closes it.
     pub(super) fn krb5_cc_destroy(context: Krb5Context, cache: Krb5Cache) -> i32;
+    /// Closes a cache and leaves what is in it.
+    #[cfg(test)]
+    pub(super) fn krb5_cc_close(context: Krb5Context, cache: Krb5Cache) -> i32;
+    /// Whose tickets are in a cache.
+    #[cfg(test)]
+    pub(super) fn krb5_cc_get_principal(
+        context: Krb5Context,
+        cache: Krb5Cache,
+        principal: *mut *mut c_void,
+    ) -> i32;
+    /// Frees a principal.
+    #[cfg(test)]
+    pub(super) fn krb5_free_principal(context: Krb5Context, principal: *mut c_void);
 }

@@ -43,9 +43,8 @@ impl Name {
         let (mut minor, mut kind, mut value) = (0, ffi::oid(kind), borrowed(text.as_bytes()));
         let mut name = Self(std::ptr::null_mut());
         // SAFETY: the pointers are to locals that outlive the call; GSSAPI copies the text and the kind.
-        let major = unsafe {
-            gss_import_name(&raw mut minor, &raw mut value, &raw mut kind, name.as_mut_ptr())
-        };
+        let major =
+            unsafe { gss_import_name(&raw mut minor, &raw mut value, &raw mut kind, name.as_mut_ptr()) };
         status::check("gss_import_name", major, minor)?;
         Ok(name)
     }

@@ -14,9 +14,9 @@ pub(crate) enum Call {
     Password,
     /// Keys for accepting.
     Acceptor,
-    /// S4U2Self.
+    /// `S4U2Self`.
     Impersonate,
-    /// The ticket for a service: S4U2Proxy, or a plain TGS exchange.
+    /// The ticket for a service: `S4U2Proxy`, or a plain TGS exchange.
     Prefetch,
     /// First leg of a handshake.
     Initiate,

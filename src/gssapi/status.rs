@@ -8,6 +8,8 @@ use super::{
     ffi,
 };
 
+/// The function that asks for a ticket in another's name.
+pub(super) const S4U2SELF: &str = "gss_acquire_cred_impersonate_name";
 /// `GSS_C_GSS_CODE`.
 const MAJOR: i32 = 1;
 /// `GSS_C_MECH_CODE`.
@@ -27,7 +29,7 @@ pub(super) fn error(call: &'static str, major: u32, minor: u32) -> GssError {
     let general = text(MAJOR, major);
     let text = if detail.is_empty() { general } else { format!("{general}: {detail}") };
     let minor = minor.cast_signed();
-    GssError::Call { call, class: classify(major, minor, &text), major, minor, text }
+    GssError::Call { call, class: classify(call, (major, minor), &text), major, minor, text }
 }
 
 /// One status word in words.
@@ -52,13 +54,17 @@ fn text(kind: i32, code: u32) -> String {
 }
 
 /// The kind of failure.
-fn classify(major: u32, minor: i32, text: &str) -> Class {
+fn classify(call: &str, (major, minor): (u32, i32), text: &str) -> Class {
     match major & ffi::ROUTINE_ERROR {
         ffi::BAD_BINDINGS => return Class::BadBindings,
         ffi::CREDENTIALS_EXPIRED | ffi::CONTEXT_EXPIRED => return Class::Expired,
         0 if major & ffi::DUPLICATE_OR_OLD != 0 => return Class::Replay,
         0 if major & ffi::UNSEQUENCED_OR_GAP != 0 => return Class::OutOfSequence,
         _ => {}
+    }
+    // KRB5KDC_ERR_PADATA_TYPE_NOSUPP: libkrb5's word for an answer to S4U2Self that is in the service's own name.
+    if call == S4U2SELF && minor == -1_765_328_368 {
+        return Class::OtherIdentity;
     }
     by_code(minor).or_else(|| by_text(text)).unwrap_or(Class::Other)
 }

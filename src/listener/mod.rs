@@ -24,13 +24,13 @@ mod service;
 mod settings;
 mod stats;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tls;
 
 pub(crate) use bind::{Bound, bind};
-pub(crate) use connection::{AnswerError, ClientConnection, Gone, TlsFacts};
+pub(crate) use connection::{ClientConnection, Gone, TlsFacts};
 pub(crate) use error::ListenerError;
-pub(crate) use gate::{PsVersion, RequestPath};
+pub(crate) use gate::PsVersion;
 pub(crate) use refusal::{FailureReason, Reason, RequestError};
 pub(crate) use request::Request;
 pub(crate) use response::Response;

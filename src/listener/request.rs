@@ -43,29 +43,4 @@ impl Request {
             received,
         }
     }
-
-    /// The path, as routes compare it.
-    pub(crate) fn path(&self) -> &str {
-        self.path.as_str()
-    }
-
-    /// The server that the client asked for, in lower case, without port.
-    pub(crate) fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The value of Content-Type, as sent.
-    pub(crate) fn content_type(&self) -> Option<&str> {
-        self.content_type.as_deref()
-    }
-
-    /// The PowerShell version of the query.
-    pub(crate) fn ps_version(&self) -> Option<&str> {
-        self.ps_version.as_ref().map(PsVersion::as_str)
-    }
-
-    /// The whole body.
-    pub(crate) fn body(&self) -> &Bytes {
-        &self.body
-    }
 }

@@ -7,7 +7,7 @@ use crate::wsman::{ActionClass, EnumerationContext, Envelope, Operation, Resourc
 pub(crate) struct Asked<'a> {
     /// What it does to the host.
     pub(crate) class: ActionClass,
-    /// The resource that it addresses; empty where it addresses none, so that only a rule for every resource holds for it.
+    /// The resource that it addresses, without a query; empty where it addresses none, so that only a rule for every resource holds for it.
     pub(crate) resource_uri: &'a str,
     /// The shell that it names.
     pub(crate) shell: Option<&'a str>,
@@ -22,7 +22,7 @@ impl<'a> Asked<'a> {
     pub(crate) fn of(envelope: &'a Envelope) -> Self {
         Self {
             class: envelope.action_class(),
-            resource_uri: envelope.resource_uri().map_or("", ResourceUri::as_str),
+            resource_uri: envelope.resource_uri().map_or("", ResourceUri::without_query),
             shell: envelope.shell_id().map(ShellId::as_str),
             enumeration: envelope.enumeration_context().map(EnumerationContext::as_str),
             creates_shell: *envelope.operation() == Operation::CreateShell,

@@ -28,18 +28,18 @@ mod trusted_hosts;
 pub(crate) use crate::wsman::ActionClass;
 pub(crate) use asked::Asked;
 pub(crate) use denied::Denied;
-pub(crate) use endpoint::{Endpoint, EndpointHost, HostTemplate, Scheme, UrlError, UrlTemplate};
-pub(crate) use host::{HostError, HostName, HostPattern, Hosts};
+pub(crate) use endpoint::{Endpoint, EndpointHost, HostTemplate, Scheme, UrlTemplate};
+pub(crate) use host::{HostName, HostPattern, Hosts};
 pub(crate) use networks::Networks;
 pub(crate) use ownership::{Ownership, OwnershipLimits, Resource};
 pub(crate) use permit::OperationPermit;
 pub(crate) use route::{
     AccountName, BackendAuth, BackendRule, BackendTls, BeforeRun, CredentialChoice, Match, PathTemplate,
-    Route, ServerNameTemplate, TemplateError,
+    Route, ServerNameTemplate,
 };
 pub(crate) use rules::{Rule, When, Who};
-pub(crate) use spn::{Spn, SpnClass, SpnError, SpnTemplate};
-pub(crate) use trusted_hosts::{TrustedHosts, TrustedHostsError};
+pub(crate) use spn::{Spn, SpnTemplate};
+pub(crate) use trusted_hosts::TrustedHosts;
 
 use crate::authn::{Accept, AuthMethod, Authenticated, GroupName, Principal};
 use index::RouteIndex;

@@ -620,6 +620,16 @@ fn recorded(name: &str) -> crate::wsman::Envelope {
 }
 
 #[test]
+fn threat_41_a_query_does_not_make_another_resource_for_rules() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/soap/soap-wmi-config");
+    let text = std::fs::read_to_string(path.join("get-config.request.xml")).unwrap();
+    let text = text.replace("wsman/1/config<", "wsman/1/config?a=b<");
+    let envelope =
+        crate::wsman::Envelope::parse(text.into(), None, &crate::wsman::Limits::default()).unwrap();
+    assert_eq!(Asked::of(&envelope).resource_uri, "http://schemas.microsoft.com/wbem/wsman/1/config");
+}
+
+#[test]
 fn what_an_envelope_asks_for_is_what_policy_decides_on() {
     let create = recorded("soap-psrp/01-Create.request.xml");
     let asked = Asked::of(&create);

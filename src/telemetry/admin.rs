@@ -102,7 +102,7 @@ async fn at_socket(listener: UnixListener, file: SocketFile, desk: Arc<Desk>) {
             Ok((stream, _)) => match stream.peer_cred() {
                 Ok(peer) if may_ask(peer.uid(), file.owner()) => spawn(stream, &places, &desk),
                 Ok(peer) => {
-                    tracing::warn!(uid = peer.uid(), "Another user was turned away from the admin socket")
+                    tracing::warn!(uid = peer.uid(), "Another user was turned away from the admin socket");
                 }
                 Err(error) => tracing::warn!(%error, "The peer of the admin socket is not known"),
             },

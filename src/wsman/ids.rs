@@ -103,10 +103,10 @@ folded_name!(
     /// Names one message, `uuid:…` ([WS-Addressing] 3). Echoed byte for byte, compared without regard to case.
     MessageId, "message id", |text| token(text, 512));
 folded_name!(
-    /// The class of things that an operation is about ([DSP0226] 5.4.1). Compared without regard to case.
+    /// The class of things that an operation is about (DSP0226 5.4.1). Compared without regard to case.
     ///
-    /// INVARIANT: visible ASCII; no `%`, `\`, `..`, `#`, and `//` only after the scheme, so that no reader can
-    /// normalise it into another resource.
+    /// INVARIANT: visible ASCII; no `%`, `\`, `..`, `#`, no segment `.`, no `/` at its end, and `//` only after the scheme, so
+    /// that no reader can normalise it into another resource.
     ResourceUri, "resource URI", unambiguous);
 exact_name!(
     /// What is to be done: the URI of `a:Action`. Compared exactly.
@@ -124,6 +124,12 @@ folded_name!(
     SessionId, "session id", |text| token(text, 128));
 
 impl ResourceUri {
+    /// The resource itself, without the query that may pick one of its instances: what rules and mappings are about.
+    #[must_use]
+    pub fn without_query(&self) -> &str {
+        self.0.split_once('?').map_or(self.0.as_str(), |(resource, _)| resource)
+    }
+
     /// Whether it names a shell, a shell endpoint or a PowerShell configuration.
     #[must_use]
     pub fn is_shell(&self) -> bool {
@@ -137,7 +143,7 @@ impl ResourceUri {
 
     /// Whether `action` is a method of this resource: `<resource without its query>/<Method>`. Gives the method.
     pub(super) fn method_of<'a>(&self, action: &'a Action) -> Option<&'a str> {
-        let class = self.0.split('?').next().unwrap_or_default();
+        let class = self.without_query();
         let prefix = action.as_str().get(..class.len())?;
         let method = action.as_str().get(class.len()..)?.strip_prefix('/')?;
         let named = !method.is_empty() && method.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -158,6 +164,8 @@ fn unambiguous(text: &str) -> bool {
     token(text, 2048)
         && !path.contains("//")
         && !text.contains("..")
+        && !path.split(['/', '?']).any(|segment| segment == ".")
+        && !path.split('?').next().is_some_and(|resource| resource.ends_with('/'))
         && !text.bytes().any(|b| matches!(b, b'%' | b'\\' | b'#' | b'<' | b'>' | b'"'))
 }
 
@@ -192,6 +200,10 @@ mod tests {
         for uri in [
             "",
             "http://a/%2e",
+            "http://a/./b",
+            "http://a/.",
+            "http://a/b/",
+            "http://a/b/?x=y",
             "http://a/../b",
             "http://a//b",
             "http://a/b c",

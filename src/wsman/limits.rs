@@ -14,9 +14,9 @@ pub struct Limits {
     pub attributes: usize,
     /// Namespace declarations in scope at one element.
     pub namespaces: usize,
-    /// Selectors in the selector set ([DSP0226] 5.4.2).
+    /// Selectors in the selector set (DSP0226 5.4.2).
     pub selectors: usize,
-    /// Options in the option set ([DSP0226] 6.4).
+    /// Options in the option set (DSP0226 6.4).
     pub options: usize,
     /// Bytes of one start tag.
     pub tag_bytes: usize,

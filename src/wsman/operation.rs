@@ -42,7 +42,7 @@ impl fmt::Display for ActionClass {
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// `wsmid:Identify` ([DSP0226] 11).
+    /// `wsmid:Identify` (DSP0226 11).
     Identify,
     /// WS-Transfer Get of anything but a shell.
     Get,
@@ -64,7 +64,7 @@ pub enum Operation {
     Unsubscribe,
     /// WS-Eventing Renew.
     Renew,
-    /// Events on their way to a collector ([DSP0226] 10).
+    /// Events on their way to a collector (DSP0226 10).
     Deliver,
     /// Opens a shell or a PowerShell pool ([MS-WSMV] 3.1.4.5.2).
     CreateShell,

@@ -53,7 +53,7 @@ down() {
 await() {
   local what=$1 pid=$2; shift 2
   for _ in $(seq 500); do
-    if "$@" > /dev/null 2>&1; then return 0; fi
+    if "$@" 2>/dev/null; then return 0; fi
     kill -0 "$pid" 2>/dev/null || die "$what ended at once; see the logs in its directory"
     read -rt 0.02 <> <(:) || true
   done
@@ -137,7 +137,7 @@ CONF
   slapadd -f "$dir/slapd.conf" -l "$dir/base.ldif"
   setsid slapd -d 0 -f "$dir/slapd.conf" -h "$url" > "$dir/slapd.log" 2>&1 < /dev/null &
   echo $! > "$dir/slapd.pid"
-  # The socket is there before anybody listens on it.
+  # The socket's file is there before anybody listens on it: an answer is the sign.
   await slapd "$(cat "$dir/slapd.pid")" ldapwhoami -Q -Y EXTERNAL -H "$url" > /dev/null
 }
 
@@ -182,11 +182,6 @@ delegation() {
   done
 }
 
-failed() {
-  tail -n 5 "$1"/*.log >&2 || true
-  down "$1"
-}
-
 up() {
   local dir=$1 port=$2; shift 2
   local users=0 hosts=0 life=10h sockets url
@@ -206,7 +201,7 @@ up() {
   echo "$sockets" > "$dir/socket-dir"
   url="ldapi://${sockets//\//%2F}%2Fs"
   export PATH="$PATH:/usr/sbin" KRB5_CONFIG=$dir/krb5.conf KRB5_KDC_PROFILE=$dir/kdc.conf
-  trap 'failed "$dir"' ERR
+  trap 'tail -n 5 "$dir"/*.log "$dir"/*.out >&2 2>/dev/null || true; down "$dir"' ERR
   write_krb5_conf "$dir" "$port"
   write_kdc_conf "$dir" "$port" "$life" "$url"
   start_directory "$dir" "$url"

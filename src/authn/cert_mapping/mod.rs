@@ -33,7 +33,9 @@ pub(crate) struct SubjectNames {
     pub(crate) dns: Vec<String>,
 }
 
-/// A text with at most one `*`, first or last; a certificate's name matches without regard to case.
+/// A text with at most one `*`, first or last; a certificate's name matches without regard to the case of ASCII letters.
+///
+/// Why ASCII alone: letters of other scripts fold to ASCII ones (KELVIN SIGN to `k`), and so one name would pass for another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SubjectPattern(Star);
 
@@ -123,11 +125,6 @@ impl CertMappings {
     /// The mappings of `rules`.
     pub(crate) fn new(rules: Vec<CertMappingRule>) -> Self {
         Self(rules)
-    }
-
-    /// Whether there is none, so that no certificate stands for anybody.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     /// The person that a verified certificate stands for in a request to the resource `uri`.
@@ -290,7 +287,7 @@ impl Placeholder {
 
 impl Star {
     fn parse(text: &str) -> Option<Self> {
-        let folded = text.to_lowercase();
+        let folded = text.to_ascii_lowercase();
         match folded.matches('*').count() {
             0 if !folded.is_empty() => Some(Self::Exact(folded)),
             1 => match (folded.strip_prefix('*'), folded.strip_suffix('*')) {
@@ -325,7 +322,7 @@ impl Star {
     }
 
     fn matches(&self, text: &str) -> bool {
-        let text = text.to_lowercase();
+        let text = text.to_ascii_lowercase();
         match self {
             Self::Exact(exact) => text == *exact,
             Self::Suffix(suffix) => text.ends_with(suffix.as_str()),

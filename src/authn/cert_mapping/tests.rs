@@ -43,6 +43,16 @@ fn a_certificate_stands_for_the_person_that_its_only_name_of_the_kind_gives() {
 }
 
 #[test]
+fn threat_36_a_letter_that_folds_to_another_is_not_that_other() {
+    // KELVIN SIGN and LATIN CAPITAL LETTER I WITH DOT ABOVE fold to `k` and to `i` with a mark.
+    let fixed = [rule("kim@corp.example", "*", "kim@CORP.EXAMPLE")];
+    assert_eq!(map(&fixed, &upn("KIM@corp.example")).unwrap(), "kim@CORP.EXAMPLE");
+    for name in ["\u{212a}im@corp.example", "k\u{130}m@corp.example", "kim@\u{212a}orp.example"] {
+        assert_eq!(map(&fixed, &upn(name)), Err(UnmappedCertificate::NoEntry), "{name}");
+    }
+}
+
+#[test]
 fn threat_35_several_names_of_the_mapped_kind_are_refused() {
     let rules = [rule("*@corp.example", "*", "{upn_user}@CORP.EXAMPLE")];
     let two = SubjectNames {

@@ -98,6 +98,15 @@ fn the_signer_is_the_certificate_that_signed_the_leaf_and_not_the_root() {
     let through = verify(&chain, &[&root], &[]).unwrap();
     assert_eq!(through.signer(), &digests(&below.der));
     assert_eq!(through.fingerprint(), hex(&sha2::Sha256::digest(&leaf)));
+    // However long the path is and in whatever order it is presented.
+    let lowest = below.intermediate("lowest");
+    let leaf = lowest.sign(&client(vec![upn_name("alice@corp.example")]));
+    for between in [[&below, &lowest], [&lowest, &below]] {
+        let chain = [leaf.clone(), between[0].der.clone(), between[1].der.clone()];
+        assert_eq!(verify(&chain, &[&root], &[]).unwrap().signer(), &digests(&lowest.der));
+        // An intermediate that the operator trusts by itself is an anchor, and the signer all the same.
+        assert_eq!(verify(&chain, &[&lowest], &[]).unwrap().signer(), &digests(&lowest.der));
+    }
 }
 
 #[test]

@@ -13,8 +13,6 @@ mod tests;
 pub(super) use body::{BodyReader, Piece};
 pub(super) use head::{Head, HeadReader};
 
-use std::fmt::Write as _;
-
 use crate::policy::Endpoint;
 
 /// How an answer breaks the rules of HTTP.
@@ -86,15 +84,13 @@ impl RequestHead<'_> {
             // The gate lets digits and dots through; whatever else a caller might hand over can't leave its place.
             text.extend(version.chars().filter(|c| c.is_ascii_digit() || *c == '.'));
         }
-        // Writing to a string can't fail.
-        drop(write!(
-            text,
+        text.push_str(&format!(
             " HTTP/1.1\r\nHost: {}:{}\r\nConnection: Keep-Alive\r\nUser-Agent: {USER_AGENT}\r\nAccept-Encoding: identity\r\n\
              Content-Type: {}\r\nContent-Length: {}\r\n",
             endpoint.host, endpoint.port, self.content_type, self.content_length,
         ));
         if let Some(authorization) = self.authorization {
-            drop(write!(text, "Authorization: {authorization}\r\n"));
+            text.push_str(&format!("Authorization: {authorization}\r\n"));
         }
         text.push_str("\r\n");
         text

@@ -5,6 +5,7 @@ mod host;
 mod network;
 mod pool;
 mod realm;
+mod wire;
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -58,7 +59,7 @@ fn keys() -> Vec<ConnectionKey> {
         key(),
         endpoint(|endpoint| endpoint.scheme = Scheme::Https),
         endpoint(|endpoint| {
-            endpoint.host = EndpointHost::Name(HostName::parse("web02.corp.example").unwrap())
+            endpoint.host = EndpointHost::Name(HostName::parse("web02.corp.example").unwrap());
         }),
         endpoint(|endpoint| endpoint.port = 80),
         endpoint(|endpoint| endpoint.path = "/other".to_owned()),

@@ -3,7 +3,10 @@
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -87,6 +90,21 @@ async fn threat_11_only_permitted_addresses_are_dialled_wherever_they_come_from(
         assert!(dial(endpoint, &local_networks(), resolver, None).await.is_ok(), "{endpoint}");
         assert_eq!(listener.accept().await.unwrap().1.ip(), Ipv4Addr::LOCALHOST);
     }
+}
+
+#[tokio::test]
+async fn threat_11_a_name_is_resolved_once_so_that_its_second_answer_leads_nowhere() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let named = endpoint(Scheme::Http, "web01.corp.example", listener.local_addr().unwrap().port());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&asked);
+    let rebinding: Resolver = Arc::new(move |_| {
+        let first = counting.fetch_add(1, Ordering::Relaxed) == 0;
+        Some(IpAddr::from([127, 0, 0, if first { 1 } else { 2 }]))
+    });
+    let networks = Networks::Only(vec!["127.0.0.1/32".parse().unwrap()]);
+    dial(&named, &networks, rebinding, None).await.map(drop).unwrap();
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

@@ -173,9 +173,9 @@ async fn who_waits_is_served_when_a_connection_is_given_back_or_closed() {
             });
             tokio::task::yield_now().await;
             if close {
-                drop(held)
+                drop(held);
             } else {
-                give_back(held)
+                give_back(held);
             }
             assert!(task.await.unwrap(), "the wait was in vain");
         }
@@ -303,20 +303,25 @@ async fn run(steps: Vec<Step>) {
             Step::GiveBack(which) if !held.is_empty() => give_back(held.swap_remove(which % held.len())),
             Step::Drop(which) if !held.is_empty() => drop(held.swap_remove(which % held.len())),
             Step::Close(which) if !quiet.is_empty() => {
-                quiet[which % quiet.len()].store(false, Ordering::Relaxed)
+                quiet[which % quiet.len()].store(false, Ordering::Relaxed);
             }
             Step::Wait(seconds) => tokio::time::advance(Duration::from_secs(seconds)).await,
             Step::Reap => pool.reap(),
             Step::GiveBack(_) | Step::Drop(_) | Step::Close(_) => {}
         }
-        assert!(pool.idle() <= LIMITS.idle);
-        // Nothing but what is held or kept is open.
-        quiet.retain(|quiet| Arc::strong_count(quiet) > 1);
-        assert_eq!(quiet.len(), held.len() + pool.idle());
-        let mut by_host: HashMap<_, usize> = HashMap::new();
-        for (fake, _) in &held {
-            *by_host.entry(fake.key.host()).or_default() += 1;
-        }
-        assert!(by_host.values().all(|count| *count <= LIMITS.per_host));
+        check(&pool, &held, &mut quiet);
     }
+}
+
+/// The bounds, after every step.
+fn check(pool: &FakePool, held: &[(Fake, Slot<Fake>)], quiet: &mut Vec<Arc<AtomicBool>>) {
+    assert!(pool.idle() <= LIMITS.idle);
+    // Nothing but what is held or kept is open.
+    quiet.retain(|quiet| Arc::strong_count(quiet) > 1);
+    assert_eq!(quiet.len(), held.len() + pool.idle());
+    let mut by_host: HashMap<_, usize> = HashMap::new();
+    for (fake, _) in held {
+        *by_host.entry(fake.key.host()).or_default() += 1;
+    }
+    assert!(by_host.values().all(|count| *count <= LIMITS.per_host));
 }

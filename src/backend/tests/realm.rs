@@ -60,7 +60,7 @@ impl Up {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let up = Self { realm: dir.path().join("realm"), _dir: dir };
         let output = script().arg("up").arg(&up.realm).arg(port.to_string()).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{output:?}");
         up
     }
 }

@@ -36,6 +36,15 @@ async fn get(
     cache.get(&key.to_owned(), make).await
 }
 
+/// Lets others run until `is_so`.
+async fn until(is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(10), "it never is");
+        tokio::task::yield_now().await;
+    }
+}
+
 fn refused() -> CredentialError {
     CredentialError::UnknownAccount(AccountName::new("nobody"))
 }
@@ -63,12 +72,11 @@ async fn everybody_who_asks_at_once_shares_one_making() {
             cache.get(&"alice".to_owned(), make).await
         });
     }
-    while counts.stats().hits < 49 {
-        tokio::task::yield_now().await;
-    }
+    until(|| counts.stats().hits == 49).await;
     gate.notify_one();
-    while let Some(got) = asking.join_next().await {
-        assert_eq!(got.unwrap().unwrap(), 7);
+    let all = tokio::time::timeout(Duration::from_secs(10), asking.join_all()).await;
+    for got in all.expect("one making ends all waits") {
+        assert_eq!(got.unwrap(), 7);
     }
     assert_eq!(made.load(Ordering::SeqCst), 1);
     let stats = counts.stats();
@@ -94,12 +102,11 @@ async fn a_failure_is_shared_by_all_who_waited() {
             cache.get(&"alice".to_owned(), make).await
         });
     }
-    while counts.stats().hits < 19 {
-        tokio::task::yield_now().await;
-    }
+    until(|| counts.stats().hits == 19).await;
     gate.notify_one();
-    while let Some(got) = asking.join_next().await {
-        assert_eq!(got.unwrap().unwrap_err().reason(), "kdc_unavailable");
+    let all = tokio::time::timeout(Duration::from_secs(10), asking.join_all()).await;
+    for got in all.expect("one making ends all waits") {
+        assert_eq!(got.unwrap_err().reason(), "kdc_unavailable");
     }
     assert_eq!(made.load(Ordering::SeqCst), 1, "the waiters asked one after the other");
 }
@@ -121,9 +128,7 @@ async fn a_making_goes_on_when_the_one_who_asked_has_left() {
             cache.get(&"alice".to_owned(), make).await
         })
     };
-    while counts.stats().misses < 1 {
-        tokio::task::yield_now().await;
-    }
+    until(|| counts.stats().misses == 1).await;
     first.abort();
     drop(first.await);
     gate.notify_one();
@@ -225,9 +230,7 @@ async fn what_is_forgotten_under_way_is_not_kept_when_it_lands() {
             cache.get(&"alice".to_owned(), make).await
         })
     };
-    while counts.stats().misses < 1 {
-        tokio::task::yield_now().await;
-    }
+    until(|| counts.stats().misses == 1).await;
     cache.forget(|key, _| key == "alice");
     gate.notify_one();
     assert_eq!(asking.await.unwrap().unwrap(), 1);

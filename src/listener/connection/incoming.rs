@@ -138,7 +138,9 @@ impl ClientConnection {
         let listening = Arc::clone(&self.listening);
         let start = Instant::now();
         reservation.cover(early.len())?;
-        let mut body = Vec::with_capacity(length);
+        let mut body = Vec::new();
+        // Room that the system does not have is this request's misfortune and nobody else's.
+        body.try_reserve_exact(length).map_err(|_| Reason::Overloaded)?;
         body.extend_from_slice(early);
         while body.len() < length {
             let step = (length - body.len()).min(STEP);

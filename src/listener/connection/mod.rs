@@ -6,6 +6,7 @@
 mod incoming;
 mod outgoing;
 
+#[cfg(test)]
 pub(crate) use outgoing::AnswerError;
 
 use std::sync::Arc;

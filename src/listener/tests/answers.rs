@@ -5,7 +5,8 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::support::{Behaviour, Event, Lab, SOON, ask, converse, post, status};
-use crate::listener::{AnswerError, ClientAddr, Gone, Limits, ListenAddress, Settings, Transport, bind};
+use crate::listener::connection::AnswerError;
+use crate::listener::{ClientAddr, Gone, Limits, ListenAddress, Settings, Transport, bind};
 
 #[tokio::test]
 async fn several_envelopes_are_sent_as_they_come_and_end_properly() {

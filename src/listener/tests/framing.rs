@@ -251,6 +251,24 @@ async fn threat_13_defects_in_framing_are_refused() {
 }
 
 #[tokio::test]
+async fn threat_46_packed_bodies_and_those_above_the_bound_are_refused_unread() {
+    let mut cases: Vec<_> = ["gzip", "deflate", "br", "identity", "SLDC", "gzip, gzip", ""]
+        .iter()
+        .map(|coding| with(&format!("Content-Encoding: {coding}\r\nContent-Length: 5\r\n")))
+        .map(|request| (Reason::ContentEncoding, [request.as_slice(), b"\x1f\x8b\x08\0\0"].concat()))
+        .collect();
+    let bound = Limits::default().body_bytes;
+    for length in [bound + 1, 10 * bound, usize::MAX] {
+        cases.push((Reason::TooLarge, with(&format!("Content-Length: {length}\r\n"))));
+    }
+    all_refused(&cases).await;
+    let lab = lab();
+    let mut stream = lab.connect().await;
+    let largest = "x".repeat(bound);
+    assert_eq!(status(&ask(&mut stream, &post("/wsman", "gw", &largest)).await), 200);
+}
+
+#[tokio::test]
 async fn threat_13_defects_in_headers_are_refused() {
     let many = "X-A: b\r\n".repeat(99);
     let raw = |head: &str| head.as_bytes().to_vec();

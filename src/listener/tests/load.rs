@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 
 use super::support::{ALICE, Authority, Behaviour, Event, Lab, SOON, ask, converse, post, status};
-use crate::listener::{AnswerError, ClientCertificates, FailureReason, Limits, Reason, RequestError};
+use crate::listener::connection::AnswerError;
+use crate::listener::{ClientCertificates, FailureReason, Limits, Reason, RequestError};
 
 const SHORT: Duration = Duration::from_millis(200);
 

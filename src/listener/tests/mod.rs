@@ -5,4 +5,4 @@ mod certificates;
 mod framing;
 mod load;
 mod reload;
-mod support;
+pub(crate) mod support;

@@ -24,18 +24,19 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::listener::connection::AnswerError;
 use crate::listener::{
-    AnswerError, Bound, ClientAddr, ClientCertificates, ClientConnection, ConnectionFailure, Gone, Handler,
-    Limits, ListenAddress, Request, RequestError, Response, Settings, Stats, Tls, TlsFacts, TlsReloader,
-    TlsSettings, TlsVersion, Transport, Trust, bind, service,
+    Bound, ClientAddr, ClientCertificates, ClientConnection, ConnectionFailure, Gone, Handler, Limits,
+    ListenAddress, Request, RequestError, Response, Settings, Stats, Tls, TlsFacts, TlsReloader, TlsSettings,
+    TlsVersion, Transport, Trust, bind, service,
 };
 
 /// How long a test waits for what must happen.
-pub(super) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// What the handler under test saw.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(crate) enum Event {
     Connected { peer: ClientAddr, tls: Option<Box<TlsFacts>> },
     Asked(Seen),
     Refused(RequestError),
@@ -47,15 +48,15 @@ pub(super) enum Event {
 
 /// A request as the handler saw it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) path: String,
-    pub(super) ps_version: Option<String>,
-    pub(super) host: String,
-    pub(super) authorization: Option<String>,
-    pub(super) content_type: Option<String>,
-    pub(super) wsmanidentify: bool,
-    pub(super) user_agent: Option<String>,
-    pub(super) body: Bytes,
+pub(crate) struct Seen {
+    pub(crate) path: String,
+    pub(crate) ps_version: Option<String>,
+    pub(crate) host: String,
+    pub(crate) authorization: Option<String>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) wsmanidentify: bool,
+    pub(crate) user_agent: Option<String>,
+    pub(crate) body: Bytes,
 }
 
 impl From<Request> for Seen {
@@ -75,7 +76,7 @@ impl From<Request> for Seen {
 
 /// What the handler under test does with a request.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Behaviour {
+pub(crate) enum Behaviour {
     /// Answers 200 with the body that it got.
     Echo,
     /// Waits for the client to go away, then answers all the same.
@@ -162,56 +163,73 @@ impl Handler for Recorder {
 }
 
 /// A running listener.
-pub(super) struct Lab {
-    pub(super) address: ListenAddress,
-    pub(super) stats: Arc<Stats>,
-    pub(super) tls: Option<Tls>,
-    pub(super) reloaders: Vec<TlsReloader>,
-    pub(super) stop: watch::Sender<bool>,
-    pub(super) served: JoinHandle<()>,
+pub(crate) struct Lab {
+    pub(crate) address: ListenAddress,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) reloaders: Vec<TlsReloader>,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) served: JoinHandle<()>,
     events: mpsc::UnboundedReceiver<Event>,
 }
 
 impl Lab {
-    pub(super) fn http(behaviour: Behaviour, limits: Limits) -> Self {
+    pub(crate) fn http(behaviour: Behaviour, limits: Limits) -> Self {
         let address = ListenAddress::Tcp("127.0.0.1:0".parse().unwrap());
         let settings = Settings { name: "test".into(), address, transport: Transport::Http, limits };
         Self::run(behaviour, bind(settings).unwrap())
     }
 
-    pub(super) fn https(tls: TlsSettings) -> Self {
+    pub(crate) fn https(tls: TlsSettings) -> Self {
         Self::https_with(Behaviour::Echo, Limits::default(), tls)
     }
 
-    pub(super) fn https_with(behaviour: Behaviour, limits: Limits, tls: TlsSettings) -> Self {
+    pub(crate) fn https_with(behaviour: Behaviour, limits: Limits, tls: TlsSettings) -> Self {
         let address = ListenAddress::Tcp("127.0.0.1:0".parse().unwrap());
         let transport = Transport::Https(tls);
         Self::run(behaviour, bind(Settings { name: "test".into(), address, transport, limits }).unwrap())
     }
 
-    pub(super) fn run(behaviour: Behaviour, bound: Bound) -> Self {
+    pub(crate) fn run(behaviour: Behaviour, bound: Bound) -> Self {
         let (events, seen) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
+        let handler = Recorder { behaviour, events, stop: stopped };
+        Self::serving(bound, handler, stop, seen)
+    }
+
+    /// A listener whose connections another handler serves; there are no events.
+    pub(crate) fn with_handler(bound: Bound, handler: impl Handler) -> Self {
+        let (_, seen) = mpsc::unbounded_channel();
+        let (stop, _) = watch::channel(false);
+        Self::serving(bound, handler, stop, seen)
+    }
+
+    fn serving(
+        bound: Bound,
+        handler: impl Handler,
+        stop: watch::Sender<bool>,
+        seen: mpsc::UnboundedReceiver<Event>,
+    ) -> Self {
+        let stopped = stop.subscribe();
         let (address, tls) = (bound.address(), bound.tls().cloned());
-        let handler = Arc::new(Recorder { behaviour, events, stop: stopped.clone() });
-        let mut listeners = service(vec![bound], handler);
+        let mut listeners = service(vec![bound], Arc::new(handler));
         let (stats, reloaders) = (listeners.stats(), listeners.reloaders());
         let served = tokio::spawn(async move { listeners.start_service(None, stopped, 1).await });
         Self { address, stats, tls, reloaders, stop, served, events: seen }
     }
 
-    pub(super) async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         let ListenAddress::Tcp(address) = self.address else { panic!("not a TCP listener") };
         TcpStream::connect(address).await.unwrap()
     }
 
     /// The next thing that the handler saw.
-    pub(super) async fn event(&mut self) -> Event {
+    pub(crate) async fn event(&mut self) -> Event {
         timeout(SOON, self.events.recv()).await.expect("nothing happened").expect("the handler is gone")
     }
 
     /// The next thing that the handler saw, other than that somebody connected.
-    pub(super) async fn next(&mut self) -> Event {
+    pub(crate) async fn next(&mut self) -> Event {
         loop {
             let event = self.event().await;
             if !matches!(event, Event::Connected { .. }) {
@@ -221,7 +239,7 @@ impl Lab {
     }
 
     /// Everything else that the handler saw up to the end of one connection.
-    pub(super) async fn until_ended(&mut self) -> Vec<Event> {
+    pub(crate) async fn until_ended(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         loop {
             let event = self.next().await;
@@ -234,7 +252,7 @@ impl Lab {
 }
 
 /// Sends `request` and reads until the listener closes.
-pub(super) async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> String {
+pub(crate) async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> String {
     // The listener may refuse and close before all is sent.
     stream.write_all(request).await.ok();
     stream.flush().await.ok();
@@ -244,7 +262,7 @@ pub(super) async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, re
 }
 
 /// Sends `request` and reads one answer with a length; the connection stays open.
-pub(super) async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &[u8]) -> String {
+pub(crate) async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &[u8]) -> String {
     stream.write_all(request).await.unwrap();
     stream.flush().await.unwrap();
     let mut answer = Vec::new();
@@ -261,34 +279,34 @@ pub(super) async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), requ
     String::from_utf8(answer).unwrap()
 }
 
-pub(super) fn status(answer: &str) -> u16 {
+pub(crate) fn status(answer: &str) -> u16 {
     answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).map_or(0, |code| code.parse().unwrap())
 }
 
-pub(super) fn post(path: &str, host: &str, body: &str) -> Vec<u8> {
+pub(crate) fn post(path: &str, host: &str, body: &str) -> Vec<u8> {
     format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
         .into_bytes()
 }
 
 /// An authority with files in a directory of its own.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pub(super) directory: TempDir,
+    pub(crate) directory: TempDir,
 }
 
 /// What sets one client certificate apart.
 #[derive(Clone, Copy)]
-pub(super) struct Leaf {
-    pub(super) serial: u64,
-    pub(super) expires: i32,
-    pub(super) purpose: Option<&'static ExtendedKeyUsagePurpose>,
+pub(crate) struct Leaf {
+    pub(crate) serial: u64,
+    pub(crate) expires: i32,
+    pub(crate) purpose: Option<&'static ExtendedKeyUsagePurpose>,
 }
 
-pub(super) const ALICE: Leaf =
+pub(crate) const ALICE: Leaf =
     Leaf { serial: 7, expires: 2090, purpose: Some(&ExtendedKeyUsagePurpose::ClientAuth) };
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, "Test Authority");
@@ -302,12 +320,12 @@ impl Authority {
         authority
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// Writes `name.pem` and `name.key`.
-    pub(super) fn issue(&self, name: &str, dns: &[&str], leaf: Leaf) {
+    pub(crate) fn issue(&self, name: &str, dns: &[&str], leaf: Leaf) {
         let names: Vec<String> = dns.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -322,7 +340,7 @@ impl Authority {
     }
 
     /// Writes `clients.crl` with these serial numbers revoked.
-    pub(super) fn revoke(&self, serials: &[u64], next_update: i32) -> PathBuf {
+    pub(crate) fn revoke(&self, serials: &[u64], next_update: i32) -> PathBuf {
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: date_time_ymd(2024, 1, 1),
@@ -342,11 +360,11 @@ impl Authority {
         path
     }
 
-    pub(super) fn trust(&self, crls: Vec<PathBuf>) -> Trust {
+    pub(crate) fn trust(&self, crls: Vec<PathBuf>) -> Trust {
         Trust { anchors: self.path("ca.pem"), crls }
     }
 
-    pub(super) fn tls(&self, client_certificates: ClientCertificates) -> TlsSettings {
+    pub(crate) fn tls(&self, client_certificates: ClientCertificates) -> TlsSettings {
         TlsSettings {
             certificate: self.path("gw.pem"),
             private_key: self.path("gw.key"),
@@ -356,7 +374,7 @@ impl Authority {
     }
 
     /// A client that trusts this authority and has the certificate `name`, if any.
-    pub(super) fn client(&self, name: Option<&str>, version: &'static SupportedProtocolVersion) -> Client {
+    pub(crate) fn client(&self, name: Option<&str>, version: &'static SupportedProtocolVersion) -> Client {
         let mut roots = RootCertStore::empty();
         roots.add(certificate(&self.path("ca.pem"))).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -375,24 +393,24 @@ impl Authority {
     }
 }
 
-pub(super) fn certificate(path: &Path) -> CertificateDer<'static> {
+pub(crate) fn certificate(path: &Path) -> CertificateDer<'static> {
     CertificateDer::from_pem_file(path).unwrap()
 }
 
 /// A TLS client; its sessions are kept from one connection to the next.
-pub(super) struct Client {
-    pub(super) config: ClientConfig,
+pub(crate) struct Client {
+    pub(crate) config: ClientConfig,
 }
 
 impl Client {
-    pub(super) async fn connect(&self, lab: &Lab) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn connect(&self, lab: &Lab) -> std::io::Result<TlsStream<TcpStream>> {
         let connector = TlsConnector::from(Arc::new(self.config.clone()));
         let name = ServerName::try_from("gw.test").unwrap();
         connector.connect(name, lab.connect().await).await
     }
 
     /// Connects, asks once, and says what came back; empty when the listener refused the connection.
-    pub(super) async fn once(&self, lab: &Lab) -> String {
+    pub(crate) async fn once(&self, lab: &Lab) -> String {
         let Ok(stream) = self.connect(lab).await else { return String::new() };
         let request =
             "POST /wsman HTTP/1.1\r\nHost: gw.test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";

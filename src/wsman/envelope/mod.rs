@@ -35,7 +35,7 @@ pub struct Envelope {
     enumeration_context: Option<EnumerationContext>,
 }
 
-/// One key of the instance that a request is about ([DSP0226] 5.4.2).
+/// One key of the instance that a request is about (DSP0226 5.4.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selector {
     pub(super) name: String,
@@ -56,7 +56,7 @@ impl Selector {
     }
 }
 
-/// One switch for the resource ([DSP0226] 6.4).
+/// One switch for the resource (DSP0226 6.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Switch {
     pub(super) name: String,

@@ -229,6 +229,40 @@ fn threat_41_resource_uris_that_two_readers_read_differently_are_refused() {
 }
 
 #[test]
+fn threat_41_what_is_on_a_shell_is_execute_whatever_the_action_says() {
+    let class = |base: &str, from: &str, to: &str| {
+        let changed = base.replace(from, to);
+        assert_ne!(changed, base);
+        parse(&changed).map(|envelope| envelope.action_class())
+    };
+    let execute = Ok(ActionClass::Execute);
+    let wmi = "http://schemas.microsoft.com/wbem/wsman/1/wmi/root/cimv2/*";
+    for shell in [
+        "http://schemas.microsoft.com/wbem/wsman/1/windows/shell",
+        "http://schemas.microsoft.com/wbem/wsman/1/windows/SHELL/cmd",
+        "http://schemas.microsoft.com/powershell/Microsoft.PowerShell",
+        "http://schemas.microsoft.com/PowerShell/JEARole?PSVersion=5.1",
+    ] {
+        for base in [PULL, RELEASE] {
+            assert_eq!(parse(base).unwrap().action_class(), ActionClass::Read);
+            assert_eq!(class(base, wmi, shell), execute, "{shell}");
+        }
+        assert_eq!(class(GET, "http://schemas.microsoft.com/wbem/wsman/1/config", shell), execute, "{shell}");
+    }
+    let names_one = "<w:SelectorSet><w:Selector Name=\"shellid\">A</w:Selector></w:SelectorSet></s:Header>";
+    assert_eq!(class(GET, "</s:Header>", names_one), execute);
+    assert_eq!(class(PULL, "</s:Header>", names_one), execute);
+    // A plug-in's own resource, but a shell is what is created there.
+    let plug_in = class(
+        CREATE,
+        "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd",
+        "http://example.com/plugin",
+    );
+    assert_eq!(plug_in, execute);
+    assert_eq!(class(GET, "transfer/Get<", "transfer/Got<"), execute, "what nobody knows");
+}
+
+#[test]
 fn threat_42_selectors_and_ids_have_one_reading() {
     let selector = "<wsman:Selector Name=\"ShellId\">F04DF3D0-4BF2-4ECE-92A1-688F0F14C144</wsman:Selector>";
     for (to, wanted) in [

@@ -1,4 +1,4 @@
-//! SOAP faults as WinRM clients read them ([DSP0226] 14, [MS-WSMV] 2.2.4.43).
+//! SOAP faults as WinRM clients read them (DSP0226 14, [MS-WSMV] 2.2.4.43).
 
 use std::fmt::Write as _;
 

@@ -206,6 +206,11 @@ fn padding_may_be_counted_once_and_nothing_else() {
     assert_eq!(parts(4, b"abcd").check_length(4), Ok(()));
     assert_eq!(parts(4, b"abcd").check_length(3), Ok(()), "RC4 pads one byte, and clients count it");
     assert_eq!(parts(3, b"abcd").check_length(3), Ok(()));
+    assert_eq!(
+        parts(5, b"abcd").check_length(4),
+        Err(SealedError::Length),
+        "no padding is there to be counted"
+    );
     for (length, plain) in [(4, 2), (4, 5), (3, 4), (0, 4), (4, 0)] {
         assert_eq!(parts(length, b"abcd").check_length(plain), Err(SealedError::Length), "{length} {plain}");
     }

@@ -73,7 +73,11 @@ class Operations:
         operation = self._by_action.get(request.action)
         if operation is None:
             raise Fault(2150858771, "a:ActionNotSupported", f"The action {request.action} is not supported. ")
-        return soap.answer(request, operation(request, caller))
+        try:
+            return soap.answer(request, operation(request, caller))
+        except (AttributeError, LookupError, ValueError) as error:
+            # Something that must be there is not, or is not what it must be.
+            raise Fault(2150858817, "w:SchemaValidationError", f"The request is not as it must be: {error}. ") from error
 
     # --- resources ---
 
@@ -228,6 +232,8 @@ def _config(caller):
 
 def _instance(resource, caller):
     name = resource.rpartition("/")[2]
+    if not name.isidentifier():
+        name = "Win32_OperatingSystem"
     return (
         f'<p:{name} xmlns:p="{escape(resource)}"><p:CSName>{escape(caller.host)}</p:CSName>'
         f"<p:Caption>Microsoft Windows Server 2019</p:Caption><p:RegisteredUser>{escape(caller.identity)}</p:RegisteredUser></p:{name}>"

@@ -20,7 +20,10 @@ class Stopped(Exception):
 
 
 def run(script, caller, wait):
-    """Carries out a script: yields ("output", value), ("error", text) or ("exit", code); raises Stopped. `wait` sleeps and is false when the script is to end."""
+    """Carries out a script: yields ("output", value), ("error", text) or ("exit", code); raises Stopped.
+
+    `wait` sleeps, and is false when the script is to end.
+    """
     for statement in _statements(script):
         word, _, rest = statement.partition(" ")
         rest, word = rest.strip(), word.lower()

@@ -58,9 +58,11 @@ class Session:
         """Takes the client's token and returns the one for it, in base64, or raises ValueError."""
         try:
             token = self._context.step(base64.b64decode(encoded, validate=True))
+            # Where a step has failed and left a token, this is what raises.
+            complete = self._context.complete
         except (gssapi.exceptions.GSSError, binascii.Error) as error:
             raise ValueError(str(error)) from error
-        if self._context.complete:
+        if complete:
             self._check()
         return base64.b64encode(token).decode() if token else None
 
@@ -131,5 +133,5 @@ class Session:
 
 
 def acceptor(keytab):
-    """The keys of all names of this host."""
+    """The keys of all names of this host; without a memory of tickets, which would be a file that all hosts of a machine share."""
     return gssapi.Credentials(usage="accept", store={"keytab": keytab, "rcache": "none:"})

@@ -42,7 +42,7 @@ class Answer:
 
     def __init__(self, status, headers=(), envelope=b"", close=False):
         self.status, self.headers, self.envelope, self.close = status, list(headers), envelope, close
-        self.caller = self.request = None
+        self.request = None
 
 
 class Connection:
@@ -204,7 +204,7 @@ class Connection:
             answer = Answer(200, proof, self._host.operations.carry_out(request, caller))
         except soap.Fault as fault:
             answer = Answer(500, proof, soap.fault_answer(fault, request.message_id if request else "", caller.host))
-        answer.caller, answer.request = caller, request
+        answer.request = request
         return answer
 
     # --- the way back ---
