@@ -1,6 +1,6 @@
-//! The gateway beside HAProxy and nginx, in one run: what a request costs, in processor time of the proxy's own process.
+//! The gateway beside `HAProxy` and nginx, in one run: what a request costs, in processor time of the proxy's own process.
 //!
-//! The clients, the hosts and the measuring are this process; HAProxy and nginx pass requests on in clear after they have asked for a certificate,
+//! The clients, the hosts and the measuring are this process; `HAProxy` and nginx pass requests on in clear after they have asked for a certificate,
 //! the gateway takes the same requests to a host that wants Kerberos as the person, and sealed messages. Rounds are interleaved, so that whatever
 //! else the machine does falls on all of them, and ratios are taken within a round.
 //!

@@ -73,7 +73,7 @@ impl Spread {
         values.sort_by(f64::total_cmp);
         let middle = values.len() / 2;
         let upper = *values.get(middle)?;
-        let lower = *values.get(if values.len() % 2 == 0 { middle - 1 } else { middle })?;
+        let lower = *values.get(if values.len().is_multiple_of(2) { middle - 1 } else { middle })?;
         Some(Self { median: f64::midpoint(lower, upper), least: *values.first()?, most: *values.last()? })
     }
 

@@ -63,7 +63,7 @@ impl Report {
         println!("load average {} before, {} after", self.load, load_average());
     }
 
-    /// The row beside what HAProxy took for the same load.
+    /// The row beside what `HAProxy` took for the same load.
     fn ratio(&self, row: &Row) -> Option<Spread> {
         let beside = self.rows.iter().find(|other| other.way == Way::Haproxy && other.load == row.load)?;
         if row.way == Way::Haproxy { None } else { row.ratio(beside) }

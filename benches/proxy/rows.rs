@@ -25,7 +25,7 @@ pub(crate) enum Way {
 pub(crate) struct Row {
     pub(crate) way: Way,
     pub(crate) load: Load,
-    /// The most that the ratio to HAProxy may be.
+    /// The most that the ratio to `HAProxy` may be.
     pub(crate) budget: Option<f64>,
     samples: Vec<Sample>,
 }
