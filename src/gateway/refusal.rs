@@ -185,7 +185,10 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 impl From<Denied> for Refusal {
     fn from(denied: Denied) -> Self {
         let reply = match &denied {
-            Denied::NoRoute | Denied::MalformedHost(_) | Denied::HostNotAllowed { .. } => {
+            Denied::NoRoute
+            | Denied::MalformedHost(_)
+            | Denied::HostNotAllowed { .. }
+            | Denied::NotTrusted { .. } => {
                 Reply::Fault(FaultKind::DestinationUnreachable)
             }
             Denied::NotOwner { .. } | Denied::UnknownShellForSharedAccount { .. } => {

@@ -116,7 +116,7 @@ impl Trace {
         let facts = self.facts();
         facts.route = Some(destination.route().into());
         facts.host = Some(destination.endpoint().host.to_string());
-        facts.spn = Some(destination.spn().to_string());
+        facts.spn = destination.spn().map(ToString::to_string);
     }
 
     /// The envelope is read.
