@@ -23,7 +23,7 @@ use super::{
 use crate::{
     authn::AuthMethod,
     listener::{ClientCertificates, ListenAddress, Transport},
-    policy::{ActionClass, BackendAuth, BeforeRun, CredentialChoice},
+    policy::{ActionClass, Approach, BackendAuth, BeforeRun, CredentialChoice},
 };
 
 /// A configuration that is right; every test changes one thing in it.
@@ -137,10 +137,11 @@ fn a_right_configuration_becomes_finished_values() {
 fn a_right_route_goes_where_and_as_whom_it_says() {
     let config = load(BASE).unwrap();
     let [route] = config.policy.routes.as_slice() else { panic!("one route") };
-    assert_eq!((route.backend.auth, route.before_run), (BackendAuth::Kerberos, BeforeRun::Durable));
-    let account = AccountName::new("delegation");
+    assert_eq!(route.before_run, BeforeRun::Durable);
+    let choice = CredentialChoice::S4u { account: AccountName::new("delegation") };
     for method in [AuthMethod::Certificate, AuthMethod::Peer] {
-        assert_eq!(route.backend.credentials[&method], CredentialChoice::S4u { account: account.clone() });
+        let wanted = Approach { auth: BackendAuth::Kerberos, choice: choice.clone() };
+        assert_eq!(route.backend.approaches[&method], wanted);
     }
     assert_eq!(route.rules[0].allow, BTreeSet::from([ActionClass::Read]));
 }
@@ -632,7 +633,7 @@ fn a_secret_is_taken_from_its_file_or_the_environment() {
     };
     let password = |config: &Config| match &config.accounts[&AccountName::new("lab")] {
         Account::Password { password, .. } => password.read().map(|secret| secret.expose_secret().to_owned()),
-        Account::Keytab { .. } => panic!("a password"),
+        Account::Keytab { .. } | Account::Certificate(_) => panic!("a password"),
     };
     let config = load(&lab(&format!("${{file:{}}}", secret.display()))).unwrap();
     assert_eq!(password(&config).unwrap(), "from the file");

@@ -191,10 +191,11 @@ impl Digest {
         challenges: &[String],
         (memory, host): (&Memory, &HostKey),
     ) -> Result<bool, DigestError> {
-        let challenge = Challenge::strongest(challenges)?;
-        if !challenge.stale {
-            return Ok(false);
-        }
+        let challenge = match Challenge::strongest(challenges) {
+            Ok(challenge) if challenge.stale => challenge,
+            Ok(_) | Err(DigestError::NoChallenge) => return Ok(false),
+            Err(error) => return Err(error),
+        };
         if challenge.realm != self.challenge.realm {
             return Err(DigestError::OtherRealm);
         }

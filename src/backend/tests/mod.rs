@@ -13,8 +13,11 @@ use super::{
     Limits, Resolver,
     key::{ConnectionKey, Protection},
 };
-use crate::policy::{
-    AccountName, BackendAuth, CredentialChoice, Endpoint, EndpointHost, HostName, Networks, Scheme, Spn,
+use crate::{
+    credential::Evidence,
+    policy::{
+        AccountName, BackendAuth, CredentialChoice, Endpoint, EndpointHost, HostName, Networks, Scheme, Spn,
+    },
 };
 
 /// Names lead to this machine.
@@ -36,7 +39,8 @@ fn key() -> ConnectionKey {
         endpoint: endpoint(Scheme::Http, "web01.corp.example", 5985),
         identity: "alice@CORP.EXAMPLE".to_owned(),
         credential: CredentialChoice::S4u { account: AccountName::new("delegation") },
-        spn: Spn::parse("HTTP/web01.corp.example").unwrap(),
+        evidence: Evidence::Keys,
+        spn: Some(Spn::parse("HTTP/web01.corp.example").unwrap()),
         auth: BackendAuth::Kerberos,
         protection: Protection::Sealed,
         networks: local_networks(),
@@ -67,9 +71,14 @@ fn keys() -> Vec<ConnectionKey> {
         ConnectionKey { identity: "ALICE@CORP.EXAMPLE".to_owned(), ..key() },
         ConnectionKey { credential: account("other"), ..key() },
         ConnectionKey { credential: own, ..key() },
-        ConnectionKey { spn: Spn::parse("WSMAN/web01.corp.example").unwrap(), ..key() },
-        ConnectionKey { spn: Spn::parse("HTTP/web01.corp.example@OTHER.EXAMPLE").unwrap(), ..key() },
+        ConnectionKey { spn: Some(Spn::parse("WSMAN/web01.corp.example").unwrap()), ..key() },
+        ConnectionKey { spn: None, ..key() },
+        ConnectionKey { evidence: Evidence::Certificate([1; 32]), ..key() },
+        ConnectionKey { evidence: Evidence::Certificate([2; 32]), ..key() },
+        ConnectionKey { spn: Some(Spn::parse("HTTP/web01.corp.example@OTHER.EXAMPLE").unwrap()), ..key() },
         ConnectionKey { auth: BackendAuth::Negotiate, ..key() },
+        ConnectionKey { auth: BackendAuth::Ntlm, ..key() },
+        ConnectionKey { protection: Protection::Nothing, ..key() },
         ConnectionKey { protection: tls(None, 1), ..key() },
         ConnectionKey { protection: tls(Some("/etc/ca.pem"), 1), ..key() },
         ConnectionKey { protection: tls(Some("/etc/ca.pem"), 2), ..key() },
