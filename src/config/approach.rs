@@ -1,5 +1,8 @@
 //! How and as whom a route goes to its hosts. The seed document's refusals stand here.
 
+#[cfg(test)]
+mod tests;
+
 use super::{
     backend::{Target, is_trusted},
     file::{BackendAuthFile, BackendFile},
@@ -23,6 +26,16 @@ pub(super) fn read(
     target: &Target<'_>,
     accept: &Accept,
 ) -> Option<BTreeMap<AuthMethod, Approach>> {
+    // What is wrong with a method is wrong whoever comes by it.
+    let written = match file.auth {
+        BackendAuthFile::Basic => Some(BackendAuth::Basic),
+        BackendAuthFile::Digest => Some(BackendAuth::Digest),
+        BackendAuthFile::Certificate => Some(BackendAuth::Certificate),
+        BackendAuthFile::Kerberos | BackendAuthFile::Negotiate | BackendAuthFile::Default => None,
+    };
+    if let Some(auth) = written {
+        refuse(around, key, file.auth, auth, target);
+    }
     let choices = choices(around, &key.name("credential"), file, accept)?;
     let mut approaches = BTreeMap::new();
     for (method, (at, choice)) in choices {
@@ -34,7 +47,8 @@ pub(super) fn read(
             approaches.insert(method, Approach { auth, choice });
         }
     }
-    for auth in approaches.values().map(|approach| approach.auth) {
+    let decided = approaches.values().map(|approach| approach.auth);
+    for auth in decided.filter(|auth| Some(*auth) != written) {
         refuse(around, key, file.auth, auth, target);
     }
     Some(approaches)
@@ -178,7 +192,8 @@ fn is_this_machine(url: &UrlTemplate) -> bool {
 const fn supplies(method: AuthMethod, choice: &CredentialChoice) -> bool {
     match choice {
         CredentialChoice::S4u { .. } | CredentialChoice::Account { .. } => true,
-        CredentialChoice::Ticket { .. } => matches!(method, AuthMethod::Kerberos),
+        // Under `Negotiate` Kerberos may come in; whoever comes by NTLM is refused when they come.
+        CredentialChoice::Ticket { .. } => matches!(method, AuthMethod::Kerberos | AuthMethod::Negotiate),
         CredentialChoice::Password => matches!(method, AuthMethod::Basic),
     }
 }

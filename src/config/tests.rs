@@ -94,7 +94,7 @@ impl Files {
     }
 }
 
-fn load(text: &str) -> Result<Config, ConfigErrors> {
+pub(super) fn load(text: &str) -> Result<Config, ConfigErrors> {
     Files::with(text).load()
 }
 
@@ -185,7 +185,7 @@ fn what_the_seed_document_refuses_is_refused_in_its_words() {
 }
 
 /// A route to one fixed host.
-fn fixed() -> String {
+pub(super) fn fixed() -> String {
     changed("path: \"/hosts/{host}/wsman\"", "path: /wsman")
         .replace("    hosts: [\"*.web.corp.example\"]\n", "")
         .replace("http://{host}:5985", "http://web01.corp.example:5985")
@@ -214,7 +214,7 @@ fn passwords_in_clear_text_need_both_trusted_hosts_and_allow_unencrypted() {
     assert!(!shown(&trusted).contains("trusted hosts") && shown(&trusted).contains("allow_unencrypted"));
     let allowed = shown(&trusted.replace("client:\n", "client:\n  allow_unencrypted: true\n"));
     assert!(!allowed.contains("trusted hosts") && !allowed.contains("allow_unencrypted"), "{allowed}");
-    assert!(allowed.contains("by basic is not supported by this version"), "{allowed}");
+    assert!(allowed.contains("need explicit credentials, a user name and a password"), "{allowed}");
     let secure = shown(&basic.replace("http://web01", "https://web01"));
     assert!(!secure.contains("trusted hosts") && !secure.contains("allow_unencrypted"), "{secure}");
 }
@@ -436,7 +436,7 @@ const REFUSALS: &[Refusal] = &[
         "auth: certificate",
         "auth: certificate",
         "routes[0].backend.auth",
-        "use kerberos or negotiate",
+        "use https",
     ),
     (
         "digest: true }",
@@ -445,7 +445,36 @@ const REFUSALS: &[Refusal] = &[
         "routes[0].backend.auth",
         "set `client.auth.kerberos: true`",
     ),
-    ("credential: s4u", "credential: ticket", "credential", "routes[0].backend.credential", "write s4u"),
+    ("credential: s4u", "credential: tikcet", "credential", "routes[0].backend.credential", "write s4u"),
+    (
+        "credential: s4u",
+        "credential: ticket",
+        "credential",
+        "routes[0].backend.credential",
+        "brings no ticket; write another",
+    ),
+    (
+        "credential: s4u",
+        "credential: { ticket: mine }",
+        "credential",
+        "routes[0].backend.credential",
+        "`{ ticket: forwarded }`",
+    ),
+    (
+        "credential: s4u",
+        "credential: password",
+        "credential",
+        "routes[0].backend.credential",
+        "brings no password; write another",
+    ),
+    (
+        "auth: kerberos",
+        "auth: kerberos\n      spn: [\"HTTP/{host}\", \"cifs/{host}\"]",
+        "spn",
+        "routes[0].backend.spn[1]",
+        "service principal name",
+    ),
+    ("auth: kerberos", "auth: kerberos\n      spn: []", "spn", "routes[0].backend.spn", "a list of such names"),
     (
         "credential: s4u",
         "credential: { account: other }",

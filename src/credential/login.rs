@@ -103,6 +103,12 @@ impl Login {
         Self { names, password, local }
     }
 
+    /// A user name at `host` for tests of the stages behind this one.
+    #[cfg(test)]
+    pub(crate) fn for_test(name: &LoginName, host: &EndpointHost, password: &str) -> Self {
+        Self::new(name.at(host).unwrap(), SecretString::from(password), true)
+    }
+
     /// Whether the host itself keeps the account: then User Account Control has a say there.
     pub(crate) const fn is_local(&self) -> bool {
         self.local

@@ -204,7 +204,7 @@ impl Serving {
             notes.counts.send_modify(|counts| counts.0 += 1);
             let answer = match (&mut context, handshake) {
                 (None, _) => {
-                    "HTTP/1.1 401 \r\nWWW-Authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n".into()
+                    "HTTP/1.1 401 \r\nWWW-Authenticate: Negotiate\r\nWWW-Authenticate: Kerberos\r\nContent-Length: 0\r\n\r\n".into()
                 }
                 (Some(_), true) => shake(&act, &scheme, token),
                 (Some(context), false) => answer(&act, &scheme, context, &head),

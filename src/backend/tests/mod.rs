@@ -11,7 +11,7 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     Limits, Resolver,
-    key::{ConnectionKey, Protection},
+    key::{ConnectionKey, HostKey, Protection},
 };
 use crate::{
     credential::Evidence,
@@ -29,9 +29,14 @@ fn local_networks() -> Networks {
     Networks::Only(vec!["127.0.0.0/8".parse().unwrap()])
 }
 
-fn endpoint(scheme: Scheme, host: &str, port: u16) -> Endpoint {
+pub(super) fn endpoint(scheme: Scheme, host: &str, port: u16) -> Endpoint {
     let host = EndpointHost::Name(HostName::parse(host).unwrap());
     Endpoint { scheme, host, port, path: "/wsman".to_owned() }
+}
+
+/// A host of no importance.
+pub(super) fn host_key() -> HostKey {
+    key().host()
 }
 
 fn key() -> ConnectionKey {
