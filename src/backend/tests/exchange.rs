@@ -141,7 +141,7 @@ impl Lab {
     }
 }
 
-fn door() -> Arc<Door> {
+pub(super) fn door() -> Arc<Door> {
     Arc::new(Door::new(DoorSettings {
         threads: 4,
         deadline: Duration::from_secs(10),

@@ -2,7 +2,9 @@
 
 mod exchange;
 mod host;
+mod methods;
 mod network;
+mod other_host;
 mod pool;
 mod realm;
 mod wire;
