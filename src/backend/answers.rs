@@ -7,16 +7,16 @@ use tokio::time::Instant;
 
 use super::{
     error::{BackendError, Defect},
-    handshake::Proved,
     http::{BodyReader, Head},
     pool::Slot,
+    proved::Proved,
     stats::Counters,
     wire::Unread,
 };
 use crate::{
     policy::Endpoint,
     wsman::{
-        AnswerFacts, AnswerSplitter, Charset, Limits, SplitError, inspect_answer,
+        AnswerFacts, AnswerSplitter, Charset, FaultFacts, Limits, SplitError, inspect_answer,
         sealed::{decode, is_sealed},
     },
 };
@@ -204,6 +204,10 @@ impl Answers {
         };
         let body = utf8(&plain, charset).map_err(|error| self.broken(error))?;
         let facts = inspect_answer(&body, &self.limits).map_err(|error| self.broken(error.into()))?;
+        if let Some(fault) = facts.fault.as_ref().filter(|fault| connection.local && denies_access(fault)) {
+            let text = fault.text.clone();
+            return Err(BackendError::AccessDenied { endpoint: self.endpoint.clone(), text });
+        }
         Ok(Answer { body, facts })
     }
 
@@ -261,6 +265,13 @@ impl Form {
     }
 }
 
+/// Whether the host says that this account may not.
+fn denies_access(fault: &FaultFacts) -> bool {
+    fault.code == Some(ERROR_ACCESS_DENIED) || fault.subcode.as_deref() == Some("AccessDenied")
+}
+
+const ERROR_ACCESS_DENIED: u32 = 5;
+
 /// What kind of answer a head announces.
 fn form(head: &Head, sealed: bool, endpoint: &Endpoint, limits: &Limits) -> Result<Form, BackendError> {
     let endpoint = || endpoint.clone();
@@ -268,7 +279,7 @@ fn form(head: &Head, sealed: bool, endpoint: &Endpoint, limits: &Limits) -> Resu
     let status = head.status;
     match status {
         200 | 500 => {}
-        401 => return Err(BackendError::Rejected { endpoint: endpoint(), source: None }),
+        401 => return Err(BackendError::Rejected { endpoint: endpoint(), local: false, source: None }),
         _ => return Err(BackendError::HostStatus { endpoint: endpoint(), status }),
     }
     let content_type = head.content_type.as_deref().unwrap_or_default();

@@ -18,7 +18,10 @@ use super::{
     tls::{Anchors, secure},
     wire::Transport,
 };
-use crate::policy::{Endpoint, EndpointHost, HostName, Networks};
+use crate::{
+    credential::ClientCertificate,
+    policy::{Endpoint, EndpointHost, HostName, Networks},
+};
 
 /// Static names, looked up before DNS.
 pub(crate) type Resolver = Arc<dyn Fn(&HostName) -> Option<IpAddr> + Send + Sync>;
@@ -28,6 +31,8 @@ pub(super) struct Dialled {
     pub(super) transport: Box<dyn Transport>,
     /// The host's end-entity certificate, where there is TLS.
     pub(super) certificate: Option<Vec<u8>>,
+    /// Whether the host asked for the gateway's certificate, and got it.
+    pub(super) showed_certificate: bool,
 }
 
 /// Whom to dial.
@@ -36,6 +41,8 @@ pub(super) struct Dial<'a> {
     pub(super) networks: &'a Networks,
     /// The trust anchors of an `https` endpoint.
     pub(super) anchors: Option<&'a Anchors>,
+    /// The gateway's own certificate, for hosts that know it by one.
+    pub(super) certificate: Option<&'a ClientCertificate>,
 }
 
 impl Dial<'_> {
@@ -57,12 +64,14 @@ impl Dial<'_> {
         prepare(&stream)
             .map_err(|source| BackendError::Unreachable { endpoint: self.endpoint.clone(), source })?;
         let Some(anchors) = self.anchors else {
-            return Ok(Dialled { transport: Box::new(stream), certificate: None });
+            return Ok(Dialled { transport: Box::new(stream), certificate: None, showed_certificate: false });
         };
         let secured =
-            timeout_at(deadline, secure(stream, self.endpoint, anchors)).await.map_err(|_| timed_out())??;
-        let certificate = Some(secured.certificate.as_ref().to_vec());
-        Ok(Dialled { transport: Box::new(secured.stream), certificate })
+            timeout_at(deadline, secure(stream, self.endpoint, (anchors, self.certificate))).await;
+        let secured = secured.map_err(|_| timed_out())??;
+        let (certificate, showed_certificate) =
+            (Some(secured.certificate.as_ref().to_vec()), secured.showed_certificate);
+        Ok(Dialled { transport: Box::new(secured.stream), certificate, showed_certificate })
     }
 
     /// The permitted addresses, in the resolver's order; never none.

@@ -2,9 +2,10 @@
 
 use std::{io, net::IpAddr, path::PathBuf};
 
-use super::http::HttpError;
+use super::{digest::DigestError, http::HttpError, seal::SealError};
 use crate::{
     gssapi::{BindingsError, GssError},
+    ntlm::NtlmError,
     policy::{Endpoint, HostName, Spn},
     wsman::{EnvelopeError, SplitError},
 };
@@ -63,22 +64,72 @@ pub(crate) enum BackendError {
         source: io::Error,
     },
     /// The handshake could not be begun.
-    #[error("no security context for {spn} can be begun")]
+    #[error("no security context for {target} can be begun")]
     Handshake {
-        /// Whom the ticket would be for.
-        spn: Box<Spn>,
+        /// Whom it would be with.
+        target: String,
         /// Why.
         #[source]
         source: HandshakeCause,
     },
+    /// The host would prove nothing, and it is not this destination that the configuration trusts.
+    #[error("{endpoint} has to prove who it is, or to be listed in `client.trusted_hosts`")]
+    NotTrusted {
+        /// The host.
+        endpoint: Endpoint,
+    },
+    /// A credential of another kind than the method takes.
+    #[error("there is no credential of the kind that {endpoint} is to be shown")]
+    Unsuited {
+        /// The host.
+        endpoint: Endpoint,
+    },
     /// The host answered 401.
-    #[error("{endpoint} rejected the ticket")]
+    #[error("{endpoint} rejected the credential{}", if *local { LOCAL_ACCOUNT_HINT } else { "" })]
     Rejected {
         /// The host.
         endpoint: Endpoint,
+        /// Whether it was a password of an account of the host's own.
+        local: bool,
         /// What the library makes of the host's last token, where there is one.
         #[source]
-        source: Option<Box<GssError>>,
+        source: Option<Box<SealError>>,
+    },
+    /// The host answered that this account may not, and it is one of its own.
+    #[error("{endpoint} denies access ({text}){LOCAL_ACCOUNT_HINT}")]
+    AccessDenied {
+        /// The host.
+        endpoint: Endpoint,
+        /// What the host says.
+        text: String,
+    },
+    /// The host offers less than the configuration says.
+    #[error("{endpoint} does not offer {wanted} but {offered}; nothing else than what is configured is ever used")]
+    Downgrade {
+        /// The host.
+        endpoint: Endpoint,
+        /// What the configuration says.
+        wanted: &'static str,
+        /// What there is.
+        offered: String,
+    },
+    /// The host's Digest challenge is not answered.
+    #[error("{endpoint} can't be answered by Digest")]
+    Digest {
+        /// The host.
+        endpoint: Endpoint,
+        /// Why.
+        #[source]
+        source: DigestError,
+    },
+    /// The host's part of NTLM is wrong.
+    #[error("{endpoint} departs from NTLM")]
+    NtlmRefused {
+        /// The host.
+        endpoint: Endpoint,
+        /// How.
+        #[source]
+        source: NtlmError,
     },
     /// The host let the gateway in without a token of its own.
     #[error("{endpoint} did not prove that it is {spn}")]
@@ -136,7 +187,7 @@ pub(crate) enum BackendError {
         endpoint: Endpoint,
         /// Why.
         #[source]
-        source: Box<GssError>,
+        source: Box<SealError>,
     },
     /// An answer that breaks the rules of HTTP, of sealed messages or of SOAP.
     #[error("the answer of {endpoint} can't be read")]
@@ -195,7 +246,13 @@ impl BackendError {
             Self::TrustAnchors { .. } => "trust_anchors",
             Self::Tls { .. } => "tls",
             Self::Handshake { .. } => "handshake",
+            Self::NotTrusted { .. } => "not_trusted",
+            Self::Unsuited { .. } => "unsuited",
             Self::Rejected { .. } => "rejected",
+            Self::AccessDenied { .. } => "access_denied",
+            Self::Downgrade { .. } => "downgrade",
+            Self::Digest { source, .. } => source.reason(),
+            Self::NtlmRefused { .. } => "ntlm",
             Self::NoProof { .. } => "no_proof",
             Self::NotProved { .. } => "not_proved",
             Self::UnexpectedLeg { .. } => "unexpected_leg",
@@ -223,7 +280,16 @@ pub(crate) const REASONS: &[&str] = &[
     "trust_anchors",
     "tls",
     "handshake",
+    "not_trusted",
+    "unsuited",
     "rejected",
+    "access_denied",
+    "downgrade",
+    "digest_malformed",
+    "digest_unsupported",
+    "digest_replayed",
+    "digest_wrong_proof",
+    "ntlm",
     "no_proof",
     "not_proved",
     "unexpected_leg",
@@ -240,12 +306,24 @@ pub(crate) const REASONS: &[&str] = &[
     "other_request",
 ];
 
+/// Seed document, "Negotiate Authentication" and "Default Group Access": why a host turns away an account of its own whose password is right.
+pub(crate) const LOCAL_ACCOUNT_HINT: &str = ": if its password is right, then User Account Control may be the reason: with an account that is local to the \
+     host only the built-in Administrator account can access the service, unless the host's registry has LocalAccountTokenFilterPolicy = 1 below \
+     HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Policies\\System; and whoever is no administrator there must be a member of \
+     WinRMRemoteWMIUsers__";
+
 /// Why a handshake could not be begun.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HandshakeCause {
     /// The library refused.
     #[error(transparent)]
     Gss(#[from] GssError),
+    /// NTLM refused.
+    #[error(transparent)]
+    Ntlm(#[from] NtlmError),
+    /// Nothing can be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// The host's certificate can't be bound to.
     #[error(transparent)]
     Bindings(#[from] BindingsError),

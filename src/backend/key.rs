@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::policy::{BackendAuth, CredentialChoice, Endpoint, EndpointHost, Networks, Spn};
+use crate::{
+    credential::Evidence,
+    policy::{BackendAuth, CredentialChoice, Endpoint, EndpointHost, Networks, Spn},
+};
 
 /// What a connection is: where to, as whom, proved how.
 ///
@@ -12,12 +15,14 @@ use crate::policy::{BackendAuth, CredentialChoice, Endpoint, EndpointHost, Netwo
 pub(super) struct ConnectionKey {
     /// Where to.
     pub(super) endpoint: Endpoint,
-    /// The name that the host sees, read back from the credential.
+    /// The name that the host sees: read back from the ticket, or as it is sent with a password.
     pub(super) identity: String,
     /// Whose keys stand behind that name, and whether it is impersonated.
     pub(super) credential: CredentialChoice,
-    /// Who must answer.
-    pub(super) spn: Spn,
+    /// What stands behind it besides the name: two logons of one person with different grounds are two.
+    pub(super) evidence: Evidence,
+    /// Who must answer, where that is proved by a ticket.
+    pub(super) spn: Option<Spn>,
     /// How the gateway authenticates.
     pub(super) auth: BackendAuth,
     /// What protects the messages.
@@ -40,6 +45,8 @@ impl ConnectionKey {
 pub(super) enum Protection {
     /// The security context seals every body.
     Sealed,
+    /// Nothing; the configuration says so twice, by `allow_unencrypted` and by `trusted_hosts`.
+    Nothing,
     /// TLS.
     Tls {
         /// The authorities that count; the system's where there is no file.

@@ -11,16 +11,19 @@
 //!
 //! INVARIANT (I8): everything read from a host is bounded in size, count and time; a kept connection lives ten minutes at most.
 //!
-//! Specifications: [MS-WSMV] 2.2.9.1 (sealed messages), RFC 4559 (Negotiate), RFC 5929 (channel bindings), RFC 9112 (HTTP/1.1).
+//! Specifications: [MS-WSMV] 2.2.9.1 (sealed messages), RFC 4559 (Negotiate), RFC 7617 (Basic), RFC 7616 (Digest), RFC 5929 (channel bindings), RFC 9112 (HTTP/1.1).
 
 mod answers;
 mod dial;
+mod digest;
 mod error;
 mod exchange;
 mod handshake;
 mod http;
 mod key;
 mod pool;
+mod proved;
+mod seal;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -38,9 +41,10 @@ use tokio::time::Instant;
 
 use self::{
     exchange::Visit,
-    handshake::Proved,
+    digest::Memory,
     key::{ConnectionKey, Protection},
     pool::{Pool, PoolLimits},
+    proved::Proved,
     stats::Counters,
     tls::Trust,
 };
@@ -85,6 +89,7 @@ pub(crate) struct Backends {
     resolver: Resolver,
     door: Arc<Door>,
     trust: Trust,
+    memory: Memory,
     pool: Pool<Proved>,
     counters: Arc<Counters>,
 }
@@ -110,7 +115,7 @@ impl Backends {
             idle_for: limits.idle,
         };
         let pool = Pool::new(bounds, |proved: &mut Proved| proved.wire.is_quiet(), Arc::clone(&counters));
-        Self { limits, generation, resolver, door, trust: Trust::default(), pool, counters }
+        Self { limits, generation, resolver, door, trust: Trust::default(), memory: Memory::default(), pool, counters }
     }
 
     /// Sends what the permit allows and the record holds, as whom the credential says.
@@ -146,6 +151,7 @@ impl Backends {
         outgoing: &Outgoing<'_>,
     ) -> Result<Answers, BackendError> {
         let (anchors, protection) = match permit.endpoint().scheme {
+            Scheme::Http if permit.auth().is_clear() => (None, Protection::Nothing),
             Scheme::Http => (None, Protection::Sealed),
             Scheme::Https => {
                 let anchors = self.trust.anchors(permit.tls()).await?;
@@ -158,7 +164,8 @@ impl Backends {
             endpoint: permit.endpoint().clone(),
             identity: credential.identity().to_owned(),
             credential: permit.credential().clone(),
-            spn: permit.spn().clone(),
+            evidence: credential.evidence().clone(),
+            spn: credential.spn().cloned(),
             auth: permit.auth(),
             protection,
             networks: permit.networks().clone(),
@@ -167,7 +174,8 @@ impl Backends {
         let visit = Visit {
             key: Arc::new(key),
             anchors,
-            credential: credential.gss(),
+            credential,
+            proof: permit.host_proof(),
             until: Instant::from_std(credential.expires()),
             request: recorded.request_id(),
         };

@@ -5,20 +5,27 @@ use std::{
     fs::Metadata,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use rustls::{
-    ClientConfig, RootCertStore,
-    client::Resumption,
+    ClientConfig, RootCertStore, SignatureScheme,
+    client::{ResolvesClientCert, Resumption},
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    sign::CertifiedKey,
 };
 use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::error::BackendError;
-use crate::policy::{BackendTls, Endpoint, EndpointHost};
+use crate::{
+    credential::ClientCertificate,
+    policy::{BackendTls, Endpoint, EndpointHost},
+};
 
 /// TLS settings by the file of their trust anchors; a changed file is read anew.
 ///
@@ -103,6 +110,8 @@ impl Trust {
 pub(super) struct Secured {
     pub(super) stream: TlsStream<TcpStream>,
     pub(super) certificate: CertificateDer<'static>,
+    /// Whether the host asked for the gateway's own certificate.
+    pub(super) showed_certificate: bool,
 }
 
 /// Speaks TLS on `stream`.
@@ -112,7 +121,7 @@ pub(super) struct Secured {
 pub(super) async fn secure(
     stream: TcpStream,
     endpoint: &Endpoint,
-    anchors: &Anchors,
+    (anchors, own): (&Anchors, Option<&ClientCertificate>),
 ) -> Result<Secured, BackendError> {
     let failed = |source| BackendError::Tls { endpoint: endpoint.clone(), source };
     let name = match &endpoint.host {
@@ -120,13 +129,38 @@ pub(super) async fn secure(
             .map_err(|error| failed(std::io::Error::other(error)))?,
         EndpointHost::Address(address) => ServerName::from(*address),
     };
-    let connector = TlsConnector::from(Arc::clone(&anchors.config));
+    let shown = own.map(|own| Arc::new(Shown { key: Arc::clone(own.key()), asked: AtomicBool::new(false) }));
+    let mut config = Arc::clone(&anchors.config);
+    if let Some(shown) = &shown {
+        Arc::make_mut(&mut config).client_auth_cert_resolver = Arc::clone(shown) as _;
+    }
+    let connector = TlsConnector::from(config);
     let stream = connector.connect(name, stream).await.map_err(failed)?;
     let presented = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let certificate = presented.map(|certificate| certificate.clone().into_owned());
     let certificate =
         certificate.ok_or_else(|| failed(std::io::Error::other("no certificate was presented")))?;
-    Ok(Secured { stream, certificate })
+    let showed_certificate = shown.is_some_and(|shown| shown.asked.load(Ordering::Acquire));
+    Ok(Secured { stream, certificate, showed_certificate })
+}
+
+/// The gateway's own certificate on one connection, and whether it was asked for there.
+#[derive(Debug)]
+struct Shown {
+    key: Arc<CertifiedKey>,
+    asked: AtomicBool,
+}
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.key.key.choose_scheme(schemes)?;
+        self.asked.store(true, Ordering::Release);
+        Some(Arc::clone(&self.key))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
 }
 
 /// Where the operator named the file, every certificate in it must be usable; the system's may hold what nobody can read.

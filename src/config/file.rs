@@ -185,6 +185,8 @@ pub(super) struct AccountFile {
     pub(super) keytab: Option<PathBuf>,
     pub(super) username: Option<String>,
     pub(super) password: Option<SecretText>,
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) private_key: Option<PathBuf>,
 }
 
 /// A text that is never shown.
@@ -246,7 +248,7 @@ pub(super) struct BackendFile {
     #[serde(default)]
     pub(super) auth: BackendAuthFile,
     pub(super) credential: Option<Value>,
-    pub(super) spn: Option<String>,
+    pub(super) spn: Option<Value>,
     pub(super) ca_file: Option<PathBuf>,
 }
 

@@ -11,6 +11,7 @@
 //!
 //! Why the files can be checked apart from what they name: `check --syntax` runs where the configuration is written, not where keys are.
 
+mod approach;
 mod backend;
 mod bounds;
 mod de;
@@ -177,6 +178,7 @@ impl Config {
             remote_access_groups: gate.remote_access_groups,
             deny: gate.deny,
             s4u_allow: gate.s4u_allow,
+            trusted_hosts: client.trusted_hosts.clone(),
             ownership: limits.ownership,
         };
         routes::refuse_overlaps(&reader, &policy);

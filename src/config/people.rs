@@ -11,6 +11,7 @@ use crate::{
         CertMappingRule, CertMappings, GroupName, NameCase, Principal, PrincipalTemplate, Realm, Realms,
         SubjectPattern, Thumbprint, UriPattern,
     },
+    credential::{CertificateFiles, LoginName},
     policy::{AccountName, HostName, Who},
 };
 use std::{
@@ -30,11 +31,15 @@ pub(crate) enum Account {
     },
     /// A user name with its password.
     Password {
-        /// `DOMAIN\user`, `user@REALM` or, for a local account, `MACHINE\user`.
-        username: String,
+        /// `DOMAIN\user`, `user@REALM` or, for a local account, `MACHINE\user` or `{host}\user`.
+        username: LoginName,
+        /// `name@REALM`, where the name is one of a configured realm.
+        principal: Option<String>,
         /// Its password.
         password: Secret,
     },
+    /// A TLS client certificate, and its key.
+    Certificate(CertificateFiles),
 }
 
 /// What the configuration says of a group: its members are those listed and those whose ticket carries the SID.
@@ -168,32 +173,55 @@ fn accounts(reader: &Reader, realms: &Realms) -> BTreeMap<AccountName, Account> 
 }
 
 fn account(reader: &Reader, key: &Key, file: AccountFile, realms: &Realms) -> Option<Account> {
-    match (file.principal, file.keytab, file.username, file.password) {
-        (Some(principal), Some(keytab), None, None) => {
+    let AccountFile { principal, keytab, username, password, certificate, private_key } = file;
+    match (principal, keytab, username, password, certificate, private_key) {
+        (Some(principal), Some(keytab), None, None, None, None) => {
             let principal = account_principal(reader, &key.name("principal"), &principal, realms)?;
             let keytab = reader.file(&key.name("keytab"), &keytab, true);
             Some(Account::Keytab { principal, keytab })
         }
-        (None, None, Some(username), Some(password)) => {
-            if !username.contains(['\\', '@']) {
-                reader.wrong(
-                    &key.name("username"),
-                    "a local account should be prefixed with the computer name; write myComputer\\myUsername, or {host}\\myUsername",
-                );
-            }
+        (None, None, Some(username), Some(password), None, None) => {
+            let (username, principal) = username_of(reader, &key.name("username"), &username, realms)?;
             let key = key.name("password");
             let password = Secret::parse(&password.0, reader.is_private(&key));
             let password = reader.take(&key, password)?;
             if let Some(path) = password.path() {
                 reader.file(&key, path, true);
             }
-            Some(Account::Password { username, password })
+            Some(Account::Password { username, principal, password })
+        }
+        (None, None, None, None, Some(certificate), Some(private_key)) => {
+            Some(Account::Certificate(CertificateFiles {
+                certificate: reader.file(&key.name("certificate"), &certificate, false),
+                private_key: reader.file(&key.name("private_key"), &private_key, true),
+            }))
         }
         _ => {
-            reader.wrong(key, "an account has either `principal` and `keytab`, or `username` and `password`; write one pair");
+            reader.wrong(
+                key,
+                "an account has either `principal` and `keytab`, or `username` and `password`, or `certificate` and `private_key`; write one pair",
+            );
             None
         }
     }
+}
+
+/// A user name, and the principal that it is where its domain is a configured realm.
+fn username_of(
+    reader: &Reader,
+    key: &Key,
+    text: &str,
+    realms: &Realms,
+) -> Option<(LoginName, Option<String>)> {
+    let name = reader.take(key, LoginName::parse(text))?;
+    let principal = realms.parse(text).ok().map(|principal| principal.to_string());
+    if principal.is_none() && !text.contains('\\') {
+        reader.wrong(
+            key,
+            format!("`{text}` is in no realm under `realms`; add the realm, or write MACHINE\\user for a local account"),
+        );
+    }
+    Some((name, principal))
 }
 
 /// A principal that holds keys: a person's name, or `class/host`, in a known realm.

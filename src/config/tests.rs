@@ -23,7 +23,7 @@ use super::{
 use crate::{
     authn::AuthMethod,
     listener::{ClientCertificates, ListenAddress, Transport},
-    policy::{ActionClass, BackendAuth, BeforeRun, CredentialChoice},
+    policy::{ActionClass, Approach, BackendAuth, BeforeRun, CredentialChoice},
 };
 
 /// A configuration that is right; every test changes one thing in it.
@@ -94,7 +94,7 @@ impl Files {
     }
 }
 
-fn load(text: &str) -> Result<Config, ConfigErrors> {
+pub(super) fn load(text: &str) -> Result<Config, ConfigErrors> {
     Files::with(text).load()
 }
 
@@ -137,10 +137,11 @@ fn a_right_configuration_becomes_finished_values() {
 fn a_right_route_goes_where_and_as_whom_it_says() {
     let config = load(BASE).unwrap();
     let [route] = config.policy.routes.as_slice() else { panic!("one route") };
-    assert_eq!((route.backend.auth, route.before_run), (BackendAuth::Kerberos, BeforeRun::Durable));
-    let account = AccountName::new("delegation");
+    assert_eq!(route.before_run, BeforeRun::Durable);
+    let choice = CredentialChoice::S4u { account: AccountName::new("delegation") };
     for method in [AuthMethod::Certificate, AuthMethod::Peer] {
-        assert_eq!(route.backend.credentials[&method], CredentialChoice::S4u { account: account.clone() });
+        let wanted = Approach { auth: BackendAuth::Kerberos, choice: choice.clone() };
+        assert_eq!(route.backend.approaches[&method], wanted);
     }
     assert_eq!(route.rules[0].allow, BTreeSet::from([ActionClass::Read]));
 }
@@ -184,7 +185,7 @@ fn what_the_seed_document_refuses_is_refused_in_its_words() {
 }
 
 /// A route to one fixed host.
-fn fixed() -> String {
+pub(super) fn fixed() -> String {
     changed("path: \"/hosts/{host}/wsman\"", "path: /wsman")
         .replace("    hosts: [\"*.web.corp.example\"]\n", "")
         .replace("http://{host}:5985", "http://web01.corp.example:5985")
@@ -213,7 +214,7 @@ fn passwords_in_clear_text_need_both_trusted_hosts_and_allow_unencrypted() {
     assert!(!shown(&trusted).contains("trusted hosts") && shown(&trusted).contains("allow_unencrypted"));
     let allowed = shown(&trusted.replace("client:\n", "client:\n  allow_unencrypted: true\n"));
     assert!(!allowed.contains("trusted hosts") && !allowed.contains("allow_unencrypted"), "{allowed}");
-    assert!(allowed.contains("by basic is not supported by this version"), "{allowed}");
+    assert!(allowed.contains("need explicit credentials, a user name and a password"), "{allowed}");
     let secure = shown(&basic.replace("http://web01", "https://web01"));
     assert!(!secure.contains("trusted hosts") && !secure.contains("allow_unencrypted"), "{secure}");
 }
@@ -435,7 +436,7 @@ const REFUSALS: &[Refusal] = &[
         "auth: certificate",
         "auth: certificate",
         "routes[0].backend.auth",
-        "use kerberos or negotiate",
+        "use https",
     ),
     (
         "digest: true }",
@@ -444,7 +445,36 @@ const REFUSALS: &[Refusal] = &[
         "routes[0].backend.auth",
         "set `client.auth.kerberos: true`",
     ),
-    ("credential: s4u", "credential: ticket", "credential", "routes[0].backend.credential", "write s4u"),
+    ("credential: s4u", "credential: tikcet", "credential", "routes[0].backend.credential", "write s4u"),
+    (
+        "credential: s4u",
+        "credential: ticket",
+        "credential",
+        "routes[0].backend.credential",
+        "brings no ticket; write another",
+    ),
+    (
+        "credential: s4u",
+        "credential: { ticket: mine }",
+        "credential",
+        "routes[0].backend.credential",
+        "`{ ticket: forwarded }`",
+    ),
+    (
+        "credential: s4u",
+        "credential: password",
+        "credential",
+        "routes[0].backend.credential",
+        "brings no password; write another",
+    ),
+    (
+        "auth: kerberos",
+        "auth: kerberos\n      spn: [\"HTTP/{host}\", \"cifs/{host}\"]",
+        "spn",
+        "routes[0].backend.spn[1]",
+        "service principal name",
+    ),
+    ("auth: kerberos", "auth: kerberos\n      spn: []", "spn", "routes[0].backend.spn", "a list of such names"),
     (
         "credential: s4u",
         "credential: { account: other }",
@@ -632,7 +662,7 @@ fn a_secret_is_taken_from_its_file_or_the_environment() {
     };
     let password = |config: &Config| match &config.accounts[&AccountName::new("lab")] {
         Account::Password { password, .. } => password.read().map(|secret| secret.expose_secret().to_owned()),
-        Account::Keytab { .. } => panic!("a password"),
+        Account::Keytab { .. } | Account::Certificate(_) => panic!("a password"),
     };
     let config = load(&lab(&format!("${{file:{}}}", secret.display()))).unwrap();
     assert_eq!(password(&config).unwrap(), "from the file");

@@ -1,6 +1,5 @@
 //! Why there is no credential, in the operator's words.
 
-use super::Keys;
 use crate::{
     gssapi::{Class, GssError},
     policy::AccountName,
@@ -34,7 +33,7 @@ pub(crate) enum CredentialError {
         /// The person.
         principal: String,
         /// The delegating account.
-        account: AccountName,
+        account: String,
         /// The service, or that it was not come to that.
         target: String,
         /// The KDC's answer.
@@ -71,22 +70,66 @@ pub(crate) enum CredentialError {
         /// What the library found, where it was the one to find it.
         source: Option<Arc<GssError>>,
     },
-    /// No account of this name has keys.
-    #[error("no account `{0}` with a keytab is configured under `accounts`")]
+    /// No account of this name has what the route's method needs.
+    #[error("no account `{0}` with what the route needs is configured under `accounts`")]
     UnknownAccount(AccountName),
     /// The gateway's own account cannot log on.
     #[error(
-        "the gateway's own account `{account}` ({principal}) cannot log on with `{keytab}`; compare the keytab's \
-         names and key version (`klist -kte {keytab}`) with the account's (`msDS-KeyVersionNumber`)"
+        "the gateway's own account `{account}` ({principal}) cannot log on with {keys}"
     )]
     OwnAccount {
         /// The account.
         account: AccountName,
         /// Its principal.
         principal: String,
-        /// Its keytab.
-        keytab: String,
+        /// What it logs on with, and what to look at.
+        keys: String,
         /// What happened.
+        source: Arc<GssError>,
+    },
+    /// The secret of the gateway's own account can't be read.
+    #[error("the secret of the account `{account}` can't be used: {cause}")]
+    Unreadable {
+        /// The account.
+        account: AccountName,
+        /// What the system says.
+        cause: String,
+    },
+    /// The person did not bring what the route passes on.
+    #[error(
+        "the route goes to its hosts with the {wanted} of whoever asks, and `{principal}` brought {brought}; let the client authenticate otherwise, \
+         or choose another `credential`"
+    )]
+    Ungrounded {
+        /// The person.
+        principal: String,
+        /// What the route passes on.
+        wanted: &'static str,
+        /// What there is.
+        brought: &'static str,
+    },
+    /// The permit is another person's.
+    #[error("a permit of `{permitted}` was used for `{person}`")]
+    OtherPerson {
+        /// Whose permit it is.
+        permitted: String,
+        /// Who came with it.
+        person: String,
+    },
+    /// The person's ticket is over.
+    #[error("the ticket of `{principal}` has expired; the client must log on again")]
+    Expired {
+        /// The person.
+        principal: String,
+        /// The KDC's answer.
+        source: Arc<GssError>,
+    },
+    /// The clocks are too far apart.
+    #[error("the clocks of this machine and the KDC differ too much for a ticket of `{principal}`; look at both machines' time")]
+    Skew {
+        /// Whose ticket was wanted.
+        principal: String,
+        /// The KDC's answer.
         source: Arc<GssError>,
     },
     /// The KDC refused for another reason.
@@ -103,7 +146,7 @@ pub(crate) enum CredentialError {
 
 impl CredentialError {
     /// Every reason.
-    pub(crate) const REASONS: [&'static str; 8] = [
+    pub(crate) const REASONS: [&'static str; 13] = [
         "unknown_person",
         "not_delegable",
         "unknown_service",
@@ -111,6 +154,11 @@ impl CredentialError {
         "other_identity",
         "unknown_account",
         "own_account",
+        "unreadable_secret",
+        "ungrounded",
+        "other_person",
+        "expired",
+        "clock_skew",
         "refused",
     ];
 
@@ -124,6 +172,11 @@ impl CredentialError {
             Self::OtherIdentity { .. } => "other_identity",
             Self::UnknownAccount(_) => "unknown_account",
             Self::OwnAccount { .. } => "own_account",
+            Self::Unreadable { .. } => "unreadable_secret",
+            Self::Ungrounded { .. } => "ungrounded",
+            Self::OtherPerson { .. } => "other_person",
+            Self::Expired { .. } => "expired",
+            Self::Skew { .. } => "clock_skew",
             Self::Refused { .. } => "refused",
         }
     }
@@ -133,9 +186,14 @@ impl CredentialError {
         !matches!(self, Self::KdcUnavailable { .. })
     }
 
+    /// Whether a password is wrong: asked with it again, the KDC would only count it towards the account's lockout.
+    pub(super) fn is_wrong_password(&self) -> bool {
+        matches!(self, Self::OwnAccount { source, .. } if source.classify() == Class::WrongPassword)
+    }
+
     /// Whether a ticket that was still on hand had ended for the KDC already.
-    pub(super) fn is_expired(&self) -> bool {
-        matches!(self, Self::Refused { source, .. } if source.classify() == Class::Expired)
+    pub(super) const fn is_expired(&self) -> bool {
+        matches!(self, Self::Expired { .. })
     }
 
     /// What `error` means as the answer to `question`. Whatever has no meaning of its own is a refusal.
@@ -144,28 +202,29 @@ impl CredentialError {
         let found =
             if let GssError::OtherIdentity { found, .. } = &error { found.clone() } else { String::new() };
         let source = Arc::new(error);
-        let wanted = question.principal().to_owned();
+        let principal = question.principal().to_owned();
         match (class, question) {
             (Class::KdcUnreachable | Class::TimedOut | Class::BreakerOpen | Class::Overloaded, _) => {
-                Self::KdcUnavailable { wanted, source: Some(source) }
+                Self::KdcUnavailable { wanted: principal, source: Some(source) }
             }
-            (Class::OtherIdentity, _) => Self::OtherIdentity { wanted, found, source: Some(source) },
-            (_, Question::Logon { account, keys }) => Self::OwnAccount {
-                account: account.clone(),
-                principal: wanted,
-                keytab: keys.keytab.display().to_string(),
-                source,
-            },
-            (Class::UnknownPrincipal, _) => Self::UnknownPerson { principal: wanted, source },
+            (Class::OtherIdentity, _) => {
+                Self::OtherIdentity { wanted: principal, found, source: Some(source) }
+            }
+            (Class::Skew, _) => Self::Skew { principal, source },
+            (_, Question::Logon { account, keys, .. }) => {
+                Self::OwnAccount { account: account.clone(), principal, keys: keys.to_owned(), source }
+            }
+            (Class::Expired, _) => Self::Expired { principal, source },
+            (Class::UnknownPrincipal, _) => Self::UnknownPerson { principal, source },
             (Class::UnknownService, Question::Ticket { spn, .. }) => {
                 Self::UnknownService { spn: spn.to_owned(), source }
             }
-            (Class::NotDelegable, Question::Person { account, .. } | Question::Ticket { account, .. }) => {
+            (Class::NotDelegable, Question::Person { by, .. } | Question::Ticket { by, .. }) => {
                 let target = question.target();
-                Self::NotDelegable { principal: wanted, account: account.clone(), target, source }
+                Self::NotDelegable { principal, account: by.to_owned(), target, source }
             }
             (_, Question::Person { .. } | Question::Ticket { .. }) => {
-                Self::Refused { principal: wanted, target: question.target(), source }
+                Self::Refused { principal, target: question.target(), source }
             }
         }
     }
@@ -174,25 +233,27 @@ impl CredentialError {
 /// What a KDC is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Question<'a> {
-    /// The gateway's own account.
-    Logon { account: &'a AccountName, keys: &'a Keys },
-    /// A person, by `S4U2Self`.
-    Person { account: &'a AccountName, principal: &'a str },
-    /// A service, by `S4U2Proxy` or as the account itself.
-    Ticket { account: &'a AccountName, principal: &'a str, spn: &'a str },
+    /// The gateway's own account, with these keys.
+    Logon { account: &'a AccountName, principal: &'a str, keys: &'a str },
+    /// A person, by `S4U2Self` with the rights of an account.
+    Person { by: &'a str, principal: &'a str },
+    /// A service, by `S4U2Proxy` with somebody's rights, or as the account itself.
+    Ticket { by: &'a str, principal: &'a str, spn: &'a str },
 }
 
 impl<'a> Question<'a> {
     fn principal(self) -> &'a str {
         match self {
-            Self::Logon { keys, .. } => &keys.principal,
-            Self::Person { principal, .. } | Self::Ticket { principal, .. } => principal,
+            Self::Logon { principal, .. } | Self::Person { principal, .. } | Self::Ticket { principal, .. } => {
+                principal
+            }
         }
     }
 
     fn target(self) -> String {
         match self {
-            Self::Logon { account, .. } | Self::Person { account, .. } => format!("{account} itself"),
+            Self::Logon { account, .. } => format!("{account} itself"),
+            Self::Person { by, .. } => format!("{by} itself"),
             Self::Ticket { spn, .. } => spn.to_owned(),
         }
     }

@@ -200,7 +200,9 @@ where
         let (made, until) = match made {
             Ok((value, until)) => (Ok(value), until),
             Err(error) => {
-                let until = if error.is_lasting() { now + self.terms.refusals } else { now };
+                let refusals =
+                    if error.is_wrong_password() { WRONG_PASSWORDS } else { self.terms.refusals };
+                let until = if error.is_lasting() { now + refusals } else { now };
                 (Err(error), until)
             }
         };
@@ -326,3 +328,6 @@ impl<K: Eq + Hash, V> Drop for Flight<K, V> {
         }
     }
 }
+
+/// How long a wrong password is remembered: long enough that trying it again locks no account.
+const WRONG_PASSWORDS: Duration = Duration::from_secs(600);

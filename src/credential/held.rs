@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     gssapi::{Credential, Door},
-    policy::{AccountName, Spn},
+    policy::Spn,
 };
 use std::{
     sync::{
@@ -22,7 +22,8 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Held {
     credential: Credential,
-    account: AccountName,
+    /// Whose rights it rests on, for what an operator is told.
+    by: String,
     /// From here on it should be made anew.
     due: Instant,
     /// From here on it must not be used.
@@ -52,15 +53,15 @@ impl Held {
     pub(super) fn checked(
         credential: Credential,
         wanted: &str,
-        account: &AccountName,
+        by: &str,
         span: Span,
         tickets: (Terms, Arc<Counts>),
     ) -> Made<Arc<Self>> {
         same_name(wanted, credential.name())?;
         let Span { due, until } = span;
         let tickets = Flights::new(tickets.0, tickets.1);
-        let account = account.clone();
-        Ok(Arc::new(Self { credential, account, due, until, renewing: AtomicBool::new(false), tickets }))
+        let by = by.to_owned();
+        Ok(Arc::new(Self { credential, by, due, until, renewing: AtomicBool::new(false), tickets }))
     }
 
     pub(super) fn credential(&self) -> &Credential {
@@ -101,8 +102,8 @@ impl Held {
                 match door.prefetch(&held.credential, &spn).await {
                     Ok(()) => Ok(((), held.until)),
                     Err(error) => {
-                        let (account, principal) = (&held.account, held.credential.name());
-                        Err(CredentialError::of(Question::Ticket { account, principal, spn: &spn }, error))
+                        let (by, principal) = (&held.by, held.credential.name());
+                        Err(CredentialError::of(Question::Ticket { by, principal, spn: &spn }, error))
                     }
                 }
             }

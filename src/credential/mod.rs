@@ -1,7 +1,8 @@
 //! As whom does the gateway go to a host?
 //!
-//! In: an [`OperationPermit`]. Out: a [`BackendCredential`] that holds a ticket for the host's service already: the person's, by `S4U2Self` and
-//! `S4U2Proxy` with the rights of a delegating account, or that of a shared account where the route says so.
+//! In: a person and an [`OperationPermit`]. Out: a [`BackendCredential`]: the person's, by `S4U2Self` and `S4U2Proxy` with the rights of a delegating
+//! account, by the ticket or the password that they came with, or that of a shared account where the route says so. Where it is a ticket, it is
+//! one for the host's service already.
 //!
 //! INVARIANT: the name of a credential, as read back from it, is the one wanted, or the credential is not used. Where one cannot be had the
 //! answer is an error; no other identity ever takes its place.
@@ -16,34 +17,45 @@
 //! Why one code for three causes: the KDC does not tell a sensitive person from a host that is not listed, so neither can the gateway;
 //! the error names all of them.
 
+mod account;
+mod brought;
 mod error;
 mod flights;
 mod held;
+mod login;
+mod supplied;
 mod supply;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use account::{Account, CertificateFiles, ClientCertificate, Keys, PasswordSource};
 pub(crate) use error::CredentialError;
 pub(crate) use flights::CacheStats;
+pub(crate) use login::{Login, LoginName, LoginNameError};
+pub(crate) use supplied::{BackendCredential, Evidence, Means};
 
-use self::{held::Held, supply::Supply};
+use self::{
+    brought::{own_login, ungrounded},
+    supply::Supply,
+};
 use crate::{
-    authn::{Authenticated, Principal},
-    gssapi::{Credential, Door},
-    policy::{AccountName, CredentialChoice, OperationPermit, Spn},
+    authn::{Authenticated, Grounds, Realms},
+    gssapi::Door,
+    policy::{AccountName, BackendAuth, CredentialChoice, OperationPermit},
 };
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-/// Whose keys there are, and how much is kept for how long.
+/// Which identities there are, and how much is kept for how long.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// The identities that the gateway owns.
-    pub(crate) accounts: BTreeMap<AccountName, Keys>,
+    pub(crate) accounts: BTreeMap<AccountName, Account>,
+    /// Which names are one person's.
+    pub(crate) realms: Realms,
     /// For so many people credentials are held at most.
     pub(crate) people: usize,
     /// So many service tickets are held at most, over all people.
@@ -56,20 +68,12 @@ pub(crate) struct Settings {
     pub(crate) readiness: Duration,
 }
 
-/// The keys of an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Keys {
-    /// `name@REALM`.
-    pub(crate) principal: String,
-    /// The file that they are in.
-    pub(crate) keytab: PathBuf,
-}
-
 impl Settings {
-    /// The keys of `accounts`, everything else at its default.
-    pub(crate) fn new(accounts: BTreeMap<AccountName, Keys>) -> Self {
+    /// The identities in `accounts`, everything else at its default.
+    pub(crate) fn new(accounts: BTreeMap<AccountName, Account>) -> Self {
         Self {
             accounts,
+            realms: Realms::default(),
             people: 10_000,
             tickets: 100_000,
             max_age: Duration::from_secs(600),
@@ -99,44 +103,13 @@ pub(crate) struct Stats {
     pub(crate) tickets: CacheStats,
 }
 
-/// A credential with a ticket for one host's service in it.
-///
-/// INVARIANT: only this module makes one, and its name was compared with the one wanted.
-#[derive(Debug, Clone)]
-pub(crate) struct BackendCredential {
-    held: Arc<Held>,
-    kind: &'static str,
-}
-
-impl BackendCredential {
-    /// For the handshake.
-    pub(crate) fn gss(&self) -> &Credential {
-        self.held.credential()
-    }
-
-    /// The name that the host will see, as read back from the credential.
-    pub(crate) fn identity(&self) -> &str {
-        self.held.credential().name()
-    }
-
-    /// Where it comes from: `s4u` or `account`.
-    pub(crate) fn kind(&self) -> &'static str {
-        self.kind
-    }
-
-    /// When it, and what was set up with it, is no longer to be used: at the end of its ticket, or when it is ten minutes old.
-    pub(crate) fn expires(&self) -> Instant {
-        self.held.until()
-    }
-}
-
 impl Credentials {
     /// Asks nobody yet.
     pub(crate) fn new(settings: Settings, door: Arc<Door>) -> Self {
         Self(Supply::new(settings, door))
     }
 
-    /// The credential that `permit` says to use, with a ticket for the service that it names.
+    /// The credential that `permit` says to use; where it is a ticket, one for a service that the permit names.
     ///
     /// # Errors
     /// Where there is none; nothing else may then be used in its place.
@@ -145,41 +118,112 @@ impl Credentials {
         person: &Authenticated,
         permit: &OperationPermit,
     ) -> Result<BackendCredential, CredentialError> {
-        debug_assert_eq!(person.principal(), permit.principal(), "a permit is for the person it was asked for");
-        self.supply(permit.credential(), permit.principal(), permit.spn()).await
+        if person.principal() != permit.principal() {
+            let (permitted, person) = (permit.principal().to_string(), person.principal().to_string());
+            return Err(CredentialError::OtherPerson { permitted, person });
+        }
+        match permit.auth() {
+            BackendAuth::Kerberos | BackendAuth::Negotiate => self.ticket(person, permit).await,
+            BackendAuth::Ntlm | BackendAuth::Basic | BackendAuth::Digest => {
+                self.login(person, permit).await
+            }
+            BackendAuth::Certificate => self.certificate(person, permit).await,
+        }
     }
 
     /// As whom `permit` is to run on the host, before anybody is asked for a ticket; the credential's own name must turn out the same.
     pub(crate) fn identity_of(&self, permit: &OperationPermit) -> String {
-        match permit.credential() {
-            CredentialChoice::S4u { .. } => permit.principal().to_string(),
-            CredentialChoice::Account { account } => self.0.name_of(account).unwrap_or_default().to_owned(),
+        let Some(account) = permit.credential().account().filter(|_| permit.credential().is_shared()) else {
+            return permit.principal().to_string();
+        };
+        match (self.0.settings.accounts.get(account), permit.auth().is_kerberos()) {
+            (Some(Account::Keytab(Keys { principal, .. })), _)
+            | (Some(Account::Password { principal: Some(principal), .. }), true) => principal.clone(),
+            (Some(Account::Password { name, .. }), _) => {
+                name.at(&permit.endpoint().host).map(|names| names.sent).unwrap_or_default()
+            }
+            (Some(Account::Certificate(_)), _) => format!("certificate of account {account}"),
+            (None, _) => String::new(),
         }
     }
 
-    async fn supply(
+    async fn ticket(
         &self,
-        choice: &CredentialChoice,
-        principal: &Principal,
-        spn: &Spn,
+        person: &Authenticated,
+        permit: &OperationPermit,
     ) -> Result<BackendCredential, CredentialError> {
-        let (held, kind) = match choice {
-            CredentialChoice::S4u { account } => (self.0.as_person(account, principal, spn).await?, "s4u"),
-            CredentialChoice::Account { account } => (self.0.as_account(account, spn).await?, "account"),
-        };
-        Ok(BackendCredential { held, kind })
+        let (supply, principal, spns) = (&self.0, person.principal(), permit.spns());
+        let choice = permit.credential();
+        match (choice, person.grounds()) {
+            (CredentialChoice::S4u { account }, _) => {
+                let ticketed = supply.as_person(account, principal, spns).await?;
+                Ok(BackendCredential::ticket(ticketed, choice.kind(), Evidence::Keys))
+            }
+            (CredentialChoice::Account { account }, _) => match supply.settings.accounts.get(account) {
+                Some(Account::Password { principal: Some(principal), .. }) => {
+                    supply.by_account_password(account, principal, spns).await
+                }
+                Some(Account::Keytab(_) | Account::Password { .. } | Account::Certificate(_)) | None => {
+                    let ticketed = supply.as_account(account, spns).await?;
+                    Ok(BackendCredential::ticket(ticketed, choice.kind(), Evidence::Keys))
+                }
+            },
+            (CredentialChoice::Ticket { forwarded: false }, Grounds::Ticket(ticket))
+            | (CredentialChoice::Ticket { forwarded: true }, Grounds::Forwarded(ticket))
+            | (CredentialChoice::Password, Grounds::Password { ticket, .. }) => {
+                supply.by_ticket(principal, (choice, ticket), spns).await
+            }
+            (CredentialChoice::Ticket { forwarded: false }, grounds) => {
+                Err(ungrounded(principal, "ticket", grounds))
+            }
+            (CredentialChoice::Ticket { forwarded: true }, grounds) => {
+                Err(ungrounded(principal, "forwarded ticket", grounds))
+            }
+            (CredentialChoice::Password, grounds) => Err(ungrounded(principal, "password", grounds)),
+        }
     }
 
-    /// Whether every account can log on now, or could a moment ago.
+    async fn login(
+        &self,
+        person: &Authenticated,
+        permit: &OperationPermit,
+    ) -> Result<BackendCredential, CredentialError> {
+        match permit.credential() {
+            CredentialChoice::Account { account } => {
+                self.0.by_login(account, &permit.endpoint().host).await
+            }
+            // The configuration refuses the other two: they hold no password.
+            CredentialChoice::Password | CredentialChoice::S4u { .. } | CredentialChoice::Ticket { .. } => {
+                let until = Instant::now() + self.0.settings.max_age;
+                own_login(person.principal(), person.grounds(), until)
+            }
+        }
+    }
+
+    async fn certificate(
+        &self,
+        person: &Authenticated,
+        permit: &OperationPermit,
+    ) -> Result<BackendCredential, CredentialError> {
+        let choice = permit.credential();
+        let CredentialChoice::Account { account } = choice else {
+            return Err(ungrounded(person.principal(), "certificate", person.grounds()));
+        };
+        let certificate = self.0.certificate(account).await?;
+        let until = Instant::now() + self.0.settings.max_age;
+        Ok(BackendCredential::certificate(certificate, choice.kind(), until))
+    }
+
+    /// Whether every account can be used now, or could a moment ago.
     ///
     /// # Errors
     /// Why the first that cannot does not.
     pub(crate) async fn ready(&self) -> Result<(), CredentialError> {
-        self.0.log_all_on().await
+        self.0.check_all().await
     }
 
     /// Forgets all that was made for `principal`.
-    pub(crate) fn forget(&self, principal: &Principal) {
+    pub(crate) fn forget(&self, principal: &crate::authn::Principal) {
         self.0.forget(principal);
     }
 

@@ -18,7 +18,7 @@ use crate::{
     authn::{Authenticator, AuthnError, PeerRule, People, PeopleSettings},
     backend::{self, Backends},
     config::{self, Account, Config, ConfigErrors, Peers},
-    credential::{self, CredentialError, Credentials, Keys},
+    credential::{self, CredentialError, Credentials, Keys, PasswordSource},
     gssapi::{self, Door},
     listener::{self, FailureReason, Reason, Tls},
     policy::{Denied, HostName, Policy, PolicyError},
@@ -61,14 +61,27 @@ pub(super) fn spine(config: &Config, shared: &Shared, former: Option<&Spine>) ->
 }
 
 fn credential_settings(config: &Config) -> credential::Settings {
-    let accounts = config.accounts.iter().filter_map(|(name, account)| match account {
-        Account::Keytab { principal, keytab } => {
-            Some((name.clone(), Keys { principal: principal.clone(), keytab: keytab.clone() }))
-        }
-        // No route can use one in this version: the configuration refuses it.
-        Account::Password { .. } => None,
+    let accounts = config.accounts.iter().map(|(name, account)| {
+        let account = match account {
+            Account::Keytab { principal, keytab } => {
+                credential::Account::Keytab(Keys { principal: principal.clone(), keytab: keytab.clone() })
+            }
+            Account::Password { username, principal, password } => {
+                let password = password.clone();
+                credential::Account::Password {
+                    principal: principal.clone(),
+                    name: username.clone(),
+                    password: PasswordSource::new(move || {
+                        password.read().map_err(|error| super::refusal::chain(&error))
+                    }),
+                }
+            }
+            Account::Certificate(files) => credential::Account::Certificate(files.clone()),
+        };
+        (name.clone(), account)
     });
-    credential::Settings::new(accounts.collect())
+    let settings = credential::Settings::new(accounts.collect());
+    credential::Settings { realms: config.realms.clone(), ..settings }
 }
 
 fn backend_settings(config: &Config, envelope: wsman::Limits) -> backend::Settings {
@@ -126,7 +139,7 @@ pub(super) fn check_keytabs(config: &Config) -> Result<(), ConfigErrors> {
             let error = gssapi::check_keytab(keytab, Some(principal)).err()?;
             Some(config.wrong_file(keytab, super::refusal::chain(&error)))
         }
-        Account::Password { .. } => None,
+        Account::Password { .. } | Account::Certificate(_) => None,
     });
     ConfigErrors::of(wrong.collect())
 }

@@ -185,7 +185,10 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 impl From<Denied> for Refusal {
     fn from(denied: Denied) -> Self {
         let reply = match &denied {
-            Denied::NoRoute | Denied::MalformedHost(_) | Denied::HostNotAllowed { .. } => {
+            Denied::NoRoute
+            | Denied::MalformedHost(_)
+            | Denied::HostNotAllowed { .. }
+            | Denied::NotTrusted { .. } => {
                 Reply::Fault(FaultKind::DestinationUnreachable)
             }
             Denied::NotOwner { .. } | Denied::UnknownShellForSharedAccount { .. } => {
@@ -304,6 +307,29 @@ impl From<CredentialError> for Refusal {
                 Reply::Fault(FaultKind::EndpointUnavailable),
                 "the gateway's own account can't log on",
             ),
+            CredentialError::Unreadable { .. } => (
+                Blame::Gateway,
+                Reply::Fault(FaultKind::EndpointUnavailable),
+                "the secret of the gateway's own account can't be used",
+            ),
+            CredentialError::Ungrounded { .. } => (
+                Blame::Client,
+                Reply::Fault(FaultKind::AccessDenied),
+                "the way you authenticated brings nothing that this host could be shown; authenticate otherwise",
+            ),
+            CredentialError::OtherPerson { .. } => {
+                (Blame::Gateway, Reply::Fault(FaultKind::AccessDenied), "the gateway failed")
+            }
+            CredentialError::Expired { .. } => (
+                Blame::Client,
+                Reply::Fault(FaultKind::AccessDenied),
+                "your ticket has expired; authenticate again",
+            ),
+            CredentialError::Skew { .. } => (
+                Blame::Backend,
+                Reply::Fault(FaultKind::EndpointUnavailable),
+                "the clocks of the gateway and the realm differ too much",
+            ),
             CredentialError::Refused { .. } => {
                 (Blame::Backend, Reply::Fault(FaultKind::AccessDenied), "the realm refused a ticket for this host")
             }
@@ -317,7 +343,11 @@ impl From<BackendError> for Refusal {
     fn from(error: BackendError) -> Self {
         let (kind, public) = backend_fault(&error);
         let blame = match error {
-            BackendError::Busy { .. } | BackendError::UnexpectedEnd | BackendError::TrustAnchors { .. } => Blame::Gateway,
+            BackendError::Busy { .. }
+            | BackendError::UnexpectedEnd
+            | BackendError::Unsuited { .. }
+            | BackendError::NotTrusted { .. }
+            | BackendError::TrustAnchors { .. } => Blame::Gateway,
             _ => Blame::Backend,
         };
         Self {
@@ -330,6 +360,10 @@ impl From<BackendError> for Refusal {
         }
     }
 }
+
+/// The seed document's hint, for clients: "Negotiate Authentication" and "Default Group Access".
+const LOCAL_ACCOUNT_TEXT: &str = "the host denies access to this account of its own: the password is wrong, or User Account Control lets only the built-in \
+     Administrator in until LocalAccountTokenFilterPolicy is 1 there, or the account is neither an administrator nor a member of WinRMRemoteWMIUsers__";
 
 /// The fault and the text for what happened at a host.
 fn backend_fault(error: &BackendError) -> (FaultKind, &'static str) {
@@ -349,10 +383,25 @@ fn backend_fault(error: &BackendError) -> (FaultKind, &'static str) {
             (FaultKind::EndpointUnavailable, "the host's TLS certificate could not be verified")
         }
         BackendError::Handshake { .. } => (FaultKind::EndpointUnavailable, "no ticket for the host could be used"),
-        BackendError::Rejected { .. } => (
-            FaultKind::AccessDenied,
-            "the host rejected the ticket: it does not hold the key of its service, or does not admit this person",
+        BackendError::NotTrusted { .. } => (
+            FaultKind::DestinationUnreachable,
+            "this host would prove nothing of itself, and the gateway does not trust it",
         ),
+        BackendError::Unsuited { .. } => (FaultKind::InternalError, "the gateway failed"),
+        BackendError::Rejected { local: true, .. } | BackendError::AccessDenied { .. } => {
+            (FaultKind::AccessDenied, LOCAL_ACCOUNT_TEXT)
+        }
+        BackendError::Rejected { local: false, .. } => (
+            FaultKind::AccessDenied,
+            "the host rejected the credential: it does not hold the key of its service, or does not admit this person",
+        ),
+        BackendError::Downgrade { .. } => (
+            FaultKind::EndpointUnavailable,
+            "the host does not offer the method that is configured for it, and no other is used",
+        ),
+        BackendError::Digest { .. } | BackendError::NtlmRefused { .. } => {
+            (FaultKind::EndpointUnavailable, "the host's side of the authentication is wrong, so nothing was sent to it")
+        }
         BackendError::NoProof { .. } => {
             (FaultKind::EndpointUnavailable, "the host did not prove who it is, so nothing was sent to it")
         }

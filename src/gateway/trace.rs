@@ -116,7 +116,7 @@ impl Trace {
         let facts = self.facts();
         facts.route = Some(destination.route().into());
         facts.host = Some(destination.endpoint().host.to_string());
-        facts.spn = Some(destination.spn().to_string());
+        facts.spn = destination.spn().map(ToString::to_string);
     }
 
     /// The envelope is read.
@@ -146,6 +146,9 @@ impl Trace {
         facts.rule = Some(permit.rule().into());
         facts.identity_there = Some(identity);
         facts.credential = Some(permit.credential().kind());
+        if !permit.auth().is_kerberos() {
+            facts.spn = None;
+        }
     }
 
     /// Puts the intent on record.
@@ -186,7 +189,9 @@ impl Trace {
 
     /// There is a credential; its own name is what counts from here on.
     pub(super) fn credentialed(&mut self, credential: &BackendCredential) {
-        credential.identity().clone_into(self.facts().identity_there.get_or_insert_default());
+        let facts = self.facts();
+        credential.identity().clone_into(facts.identity_there.get_or_insert_default());
+        facts.spn = credential.spn().map(ToString::to_string);
     }
 
     /// The host answered, once of perhaps several times, with this HTTP status.

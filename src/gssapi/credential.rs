@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    hash::{Hash, Hasher},
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -54,6 +55,16 @@ impl Credential {
         self.0.expires
     }
 
+    /// The same tickets in a cache of their own, for Kerberos bare and inside SPNEGO. What is obtained with the copy stays with it, so that a new
+    /// copy asks the KDC anew.
+    ///
+    /// # Errors
+    /// When the credential has no name, or GSSAPI can't read its tickets.
+    pub(crate) fn copied(&self) -> Result<Self, GssError> {
+        self.to_initiate()?;
+        for_both_mechanisms(&self.0.handle, &Name::principal(self.name())?, self.name())
+    }
+
     /// The credential for a call that reads it; never null.
     pub(super) fn as_ptr(&self) -> gss_cred_id_t {
         self.0.handle.0
@@ -74,6 +85,21 @@ impl Credential {
     #[cfg(test)]
     pub(super) fn cache_name(&self) -> Option<std::ffi::CString> {
         self.0.cache.as_ref().map(|cache| cache.name().to_owned())
+    }
+}
+
+/// Two are the same where they are clones of each other; an equal name says nothing.
+impl PartialEq for Credential {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Credential {}
+
+impl Hash for Credential {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
     }
 }
 

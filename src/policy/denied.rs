@@ -99,11 +99,21 @@ pub(crate) enum Denied {
         /// The person.
         principal: Principal,
     },
+    /// The host would prove nothing, and the configuration does not say that it need not.
+    #[error(
+        "{host} would have to prove who it is: HTTPS is not the transport, {auth} proves nothing of the host, and `client.trusted_hosts` does not list it"
+    )]
+    NotTrusted {
+        /// The host.
+        host: String,
+        /// How the gateway would have gone there.
+        auth: &'static str,
+    },
 }
 
 impl Denied {
     /// Every reason, for tests and for registering metrics.
-    pub(crate) const REASONS: [&'static str; 13] = [
+    pub(crate) const REASONS: [&'static str; 14] = [
         "no_route",
         "malformed_host",
         "host_not_allowed",
@@ -117,6 +127,7 @@ impl Denied {
         "not_owner",
         "unknown_shell_for_shared_account",
         "too_many_shells",
+        "not_trusted",
     ];
 
     /// The reason in records and metric labels: one of [`Denied::REASONS`], whatever the request said.
@@ -135,6 +146,7 @@ impl Denied {
             Self::NotOwner { .. } => "not_owner",
             Self::UnknownShellForSharedAccount { .. } => "unknown_shell_for_shared_account",
             Self::TooManyShells { .. } => "too_many_shells",
+            Self::NotTrusted { .. } => "not_trusted",
         }
     }
 
@@ -161,6 +173,7 @@ impl Denied {
             Self::TooManyShells { .. } => {
                 "This account has as many shells open as the gateway allows; close some."
             }
+            Self::NotTrusted { .. } => "The gateway does not trust this host without a proof of who it is.",
         }
     }
 }

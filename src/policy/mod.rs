@@ -9,6 +9,7 @@
 //! Specification: the seed document "Authentication for Remote Connections" (default group access), [MS-WSMV] sections 3.1.4.1.28
 //! (authorisation) and 2.2.4.6 (`TrustedHosts`), RFC 1123 (host names).
 
+mod approach;
 mod asked;
 mod denied;
 mod endpoint;
@@ -26,6 +27,7 @@ mod trusted_hosts;
 
 /// What an operation does to the host, as `wsman` found it.
 pub(crate) use crate::wsman::ActionClass;
+pub(crate) use approach::{AccountName, Approach, BackendAuth, CredentialChoice, HostProof};
 pub(crate) use asked::Asked;
 pub(crate) use denied::Denied;
 pub(crate) use endpoint::{Endpoint, EndpointHost, HostTemplate, Scheme, UrlTemplate};
@@ -34,12 +36,11 @@ pub(crate) use networks::Networks;
 pub(crate) use ownership::{Ownership, OwnershipLimits, Resource};
 pub(crate) use permit::OperationPermit;
 pub(crate) use route::{
-    AccountName, BackendAuth, BackendRule, BackendTls, BeforeRun, CredentialChoice, Match, PathTemplate,
-    Route, ServerNameTemplate,
+    BackendRule, BackendTls, BeforeRun, Match, PathTemplate, Route, ServerNameTemplate, TemplateError,
 };
 pub(crate) use rules::{Rule, When, Who};
-pub(crate) use spn::{Spn, SpnTemplate};
-pub(crate) use trusted_hosts::TrustedHosts;
+pub(crate) use spn::{Spn, SpnClass, SpnError, SpnTemplate};
+pub(crate) use trusted_hosts::{TrustedHost, TrustedHosts, TrustedHostsError};
 
 use crate::authn::{Accept, AuthMethod, Authenticated, GroupName, Principal};
 use index::RouteIndex;
@@ -61,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) deny: Who,
     /// People who are impersonated although their account's name is one that otherwise never is.
     pub(crate) s4u_allow: HashSet<Principal>,
+    /// Destinations that need not prove who they are.
+    pub(crate) trusted_hosts: TrustedHosts,
     /// How many shells and enumerations are remembered.
     pub(crate) ownership: OwnershipLimits,
 }
@@ -89,6 +92,7 @@ pub(crate) struct Policy {
     remote_access_groups: BTreeSet<GroupName>,
     deny: Who,
     s4u_allow: HashSet<Principal>,
+    trusted_hosts: TrustedHosts,
     ownership: Arc<Ownership>,
 }
 
@@ -109,7 +113,7 @@ pub(crate) struct Destination {
     route: Arc<Route>,
     host: Option<HostName>,
     endpoint: Endpoint,
-    spn: Spn,
+    spns: Vec<Spn>,
 }
 
 impl Destination {
@@ -133,14 +137,19 @@ impl Destination {
         &self.endpoint
     }
 
-    /// Who must answer there.
-    pub(crate) fn spn(&self) -> &Spn {
-        &self.spn
+    /// Who must answer there, where Kerberos is used; the first of the names that are tried.
+    pub(crate) fn spn(&self) -> Option<&Spn> {
+        self.spns.first()
     }
 
     /// As whom somebody who comes in by `method` goes there.
     pub(crate) fn credential(&self, method: AuthMethod) -> Option<&CredentialChoice> {
-        self.route.backend.credentials.get(&method)
+        self.approach(method).map(|approach| &approach.choice)
+    }
+
+    /// How and as whom somebody who comes in by `method` goes there.
+    pub(crate) fn approach(&self, method: AuthMethod) -> Option<&Approach> {
+        self.route.backend.approaches.get(&method)
     }
 }
 
@@ -177,8 +186,9 @@ impl Policy {
             return Err(Denied::HostNotAllowed { route: found.route.name.clone(), host: host.to_string() });
         }
         let endpoint = found.route.backend.url.fill(host.as_ref()).map_err(Denied::MalformedHost)?;
-        let spn = found.route.backend.spn.fill(host.as_ref()).map_err(Denied::MalformedHost)?;
-        Ok(Destination { route: Arc::clone(found.route), host, endpoint, spn })
+        let spns = found.route.backend.spns.iter().map(|spn| spn.fill(host.as_ref()));
+        let spns = spns.collect::<Result<_, _>>().map_err(Denied::MalformedHost)?;
+        Ok(Destination { route: Arc::clone(found.route), host, endpoint, spns })
     }
 
     /// What an unknown path on `listener` is answered with: all that the listener's routes accept (so that nobody learns which exist).
@@ -217,14 +227,18 @@ impl Policy {
         asked: &Asked<'_>,
         now: Instant,
     ) -> Result<OperationPermit, Denied> {
-        let credential = self.choice(person.principal(), person.method(), destination)?;
+        let approach = self.choice(person.principal(), person.method(), destination)?;
         self.check_groups(person)?;
         let rule = Self::deciding_rule(person, destination, asked)?;
+        let endpoint = destination.endpoint();
+        let proof = HostProof::of(approach.auth, endpoint, &self.trusted_hosts).ok_or_else(|| {
+            Denied::NotTrusted { host: endpoint.host.to_string(), auth: approach.auth.as_str() }
+        })?;
         let wanted = Wanted {
             principal: person.principal(),
             route: &destination.route.name,
             endpoint: &destination.endpoint,
-            shared: credential.is_shared(),
+            shared: approach.choice.is_shared(),
             fresh: asked.creates_shell,
         };
         if let Some(shell) = asked.shell {
@@ -236,7 +250,7 @@ impl Policy {
         if asked.creates_shell {
             self.ownership.check_quota(person.principal(), now)?;
         }
-        Ok(OperationPermit::new(person, destination, credential, &rule.name, asked.class))
+        Ok(OperationPermit::new(person, destination, (approach, proof), &rule.name, asked.class))
     }
 
     /// The owner table: the spine tells it what hosts created and ended.
@@ -257,6 +271,7 @@ impl Policy {
             remote_access_groups: settings.remote_access_groups,
             deny: settings.deny,
             s4u_allow: settings.s4u_allow,
+            trusted_hosts: settings.trusted_hosts,
             ownership,
         })
     }
@@ -266,17 +281,18 @@ impl Policy {
         principal: &Principal,
         method: AuthMethod,
         destination: &'d Destination,
-    ) -> Result<&'d CredentialChoice, Denied> {
-        let choice = destination.credential(method).filter(|_| destination.accept().contains(method));
-        let choice =
-            choice.ok_or_else(|| Denied::NotAccepted { route: destination.route.name.clone(), method })?;
+    ) -> Result<&'d Approach, Denied> {
+        let approach = destination.approach(method).filter(|_| destination.accept().contains(method));
+        let approach =
+            approach.ok_or_else(|| Denied::NotAccepted { route: destination.route.name.clone(), method })?;
         if self.deny.names(principal) {
             return Err(Denied::RefusedByName { principal: principal.clone() });
         }
-        if !choice.is_shared() && is_never_impersonated(principal) && !self.s4u_allow.contains(principal) {
+        let impersonated = approach.choice.impersonates() && is_never_impersonated(principal);
+        if impersonated && !self.s4u_allow.contains(principal) {
             return Err(Denied::NotImpersonated { principal: principal.clone() });
         }
-        Ok(choice)
+        Ok(approach)
     }
 
     fn check_groups(&self, person: &Authenticated) -> Result<(), Denied> {

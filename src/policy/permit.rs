@@ -2,9 +2,10 @@
 
 use super::{
     Destination,
+    approach::{Approach, BackendAuth, CredentialChoice, HostProof},
     endpoint::Endpoint,
     networks::Networks,
-    route::{BackendAuth, BackendTls, BeforeRun, CredentialChoice, Route},
+    route::{BackendTls, BeforeRun, Route},
     spn::Spn,
 };
 use crate::{
@@ -23,8 +24,9 @@ pub(crate) struct OperationPermit {
     route: Arc<Route>,
     rule: String,
     endpoint: Endpoint,
-    spn: Spn,
-    credential: CredentialChoice,
+    spns: Vec<Spn>,
+    approach: Approach,
+    proof: HostProof,
     class: ActionClass,
 }
 
@@ -33,7 +35,7 @@ impl OperationPermit {
     pub(super) fn new(
         person: &Authenticated,
         destination: &Destination,
-        credential: &CredentialChoice,
+        (approach, proof): (&Approach, HostProof),
         rule: &str,
         class: ActionClass,
     ) -> Self {
@@ -42,8 +44,9 @@ impl OperationPermit {
             route: Arc::clone(&destination.route),
             rule: rule.to_owned(),
             endpoint: destination.endpoint.clone(),
-            spn: destination.spn.clone(),
-            credential: credential.clone(),
+            spns: destination.spns.clone(),
+            approach: approach.clone(),
+            proof,
             class,
         }
     }
@@ -68,19 +71,24 @@ impl OperationPermit {
         &self.endpoint
     }
 
-    /// Who must answer there.
-    pub(crate) fn spn(&self) -> &Spn {
-        &self.spn
+    /// Who must answer there, where Kerberos is used: names to be tried in this order.
+    pub(crate) fn spns(&self) -> &[Spn] {
+        &self.spns
     }
 
     /// How the gateway authenticates there.
     pub(crate) fn auth(&self) -> BackendAuth {
-        self.route.backend.auth
+        self.approach.auth
     }
 
     /// As whom.
     pub(crate) fn credential(&self) -> &CredentialChoice {
-        &self.credential
+        &self.approach.choice
+    }
+
+    /// By what it is settled who the host is.
+    pub(crate) fn host_proof(&self) -> &HostProof {
+        &self.proof
     }
 
     /// Which resolved addresses may be dialled.

@@ -1,6 +1,7 @@
 //! A route: which requests it takes, whom it accepts, and where they go.
 
 use super::{
+    approach::Approach,
     endpoint::{PLACEHOLDER, UrlTemplate, is_plain_path},
     host::{HostError, HostName, Hosts},
     networks::Networks,
@@ -8,7 +9,7 @@ use super::{
     spn::SpnTemplate,
 };
 use crate::authn::{Accept, AuthMethod};
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// One entry of `routes`.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,85 +139,12 @@ impl ServerNameTemplate {
 pub(crate) struct BackendRule {
     /// Where to.
     pub(crate) url: UrlTemplate,
-    /// How the gateway authenticates there.
-    pub(crate) auth: BackendAuth,
-    /// Whom it expects there.
-    pub(crate) spn: SpnTemplate,
-    /// As whom, by the method that the person came in with.
-    pub(crate) credentials: BTreeMap<AuthMethod, CredentialChoice>,
+    /// Whom it expects there, where Kerberos is used: names to be tried in this order.
+    pub(crate) spns: Vec<SpnTemplate>,
+    /// How and as whom, by the method that the person came in with.
+    pub(crate) approaches: BTreeMap<AuthMethod, Approach>,
     /// How an `https` endpoint proves its name.
     pub(crate) tls: BackendTls,
-}
-
-/// How the gateway authenticates to a host; decided from configuration, never by what the host offers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum BackendAuth {
-    /// Kerberos under the scheme `Kerberos`.
-    Kerberos,
-    /// Kerberos inside SPNEGO, under the scheme `Negotiate`.
-    Negotiate,
-}
-
-/// As whom the gateway goes to a host.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum CredentialChoice {
-    /// As the person, by S4U with the rights of `account` ([MS-SFU]).
-    S4u {
-        /// The delegating account.
-        account: AccountName,
-    },
-    /// As `account` itself, whoever asks: the host cannot tell people apart.
-    Account {
-        /// The shared account.
-        account: AccountName,
-    },
-}
-
-impl CredentialChoice {
-    /// Whether the host sees one account whoever asks.
-    pub(crate) fn is_shared(&self) -> bool {
-        match self {
-            Self::S4u { .. } => false,
-            Self::Account { .. } => true,
-        }
-    }
-
-    /// The label in records: `s4u` or `account`.
-    pub(crate) const fn kind(&self) -> &'static str {
-        match self {
-            Self::S4u { .. } => "s4u",
-            Self::Account { .. } => "account",
-        }
-    }
-
-    /// The account whose keys are used.
-    pub(crate) fn account(&self) -> &AccountName {
-        match self {
-            Self::S4u { account } | Self::Account { account } => account,
-        }
-    }
-}
-
-/// The name of an entry of `accounts`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct AccountName(String);
-
-impl AccountName {
-    /// The account called `name`.
-    pub(crate) fn new(name: impl Into<String>) -> Self {
-        Self(name.into())
-    }
-
-    /// The name as configured.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for AccountName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// How the certificate of an `https` endpoint is checked; there is no way not to.

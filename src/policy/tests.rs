@@ -46,6 +46,10 @@ fn shared() -> CredentialChoice {
     CredentialChoice::Account { account: AccountName::new("service") }
 }
 
+fn kerberos(choice: CredentialChoice) -> Approach {
+    Approach { auth: BackendAuth::Kerberos, choice }
+}
+
 const ALL: [ActionClass; 3] = [ActionClass::Read, ActionClass::Write, ActionClass::Execute];
 
 fn route(name: &str, path: &str) -> Route {
@@ -62,10 +66,9 @@ fn route(name: &str, path: &str) -> Route {
         hosts: Hosts::new(vec![HostPattern::parse("*.corp.example").unwrap()]),
         networks: Networks::Usual,
         backend: BackendRule {
-            spn: SpnTemplate::for_host(&url.host).unwrap(),
+            spns: vec![SpnTemplate::for_host(&url.host).unwrap()],
             url,
-            auth: BackendAuth::Kerberos,
-            credentials: BTreeMap::from([(AuthMethod::Certificate, s4u())]),
+            approaches: BTreeMap::from([(AuthMethod::Certificate, kerberos(s4u()))]),
             tls: BackendTls::default(),
         },
         rules: vec![
@@ -88,6 +91,7 @@ fn settings(routes: Vec<Route>) -> Settings {
         remote_access_groups: BTreeSet::new(),
         deny: Who::default(),
         s4u_allow: HashSet::new(),
+        trusted_hosts: TrustedHosts::default(),
         ownership: LIMITS,
     }
 }
@@ -121,7 +125,7 @@ fn a_host_in_the_path_becomes_the_endpoint_and_the_service_principal_name() {
     let policy = policy(vec![route("web", "/hosts/{host}/wsman")]);
     let destination = select(&policy, None, "/hosts/WEB01.corp.example/wsman").unwrap();
     assert_eq!(destination.endpoint().to_string(), "http://web01.corp.example:5985/wsman");
-    assert_eq!(destination.spn().to_string(), "HTTP/web01.corp.example");
+    assert_eq!(destination.spn().unwrap().to_string(), "HTTP/web01.corp.example");
     assert_eq!(destination.route(), "web");
 }
 
@@ -337,7 +341,7 @@ fn threat_29_accounts_that_own_the_domain_are_not_impersonated_unless_named() {
     assert_eq!(admit(&policy, &destination, "alice@CORP.EXAMPLE"), Ok(()));
     assert_eq!(admit(&policy, &destination, "BACKUP$@CORP.EXAMPLE"), Ok(()));
     let route = settings.routes.first_mut().unwrap();
-    route.backend.credentials.insert(AuthMethod::Certificate, shared());
+    route.backend.approaches.insert(AuthMethod::Certificate, kerberos(shared()));
     let policy = Policy::new(settings).unwrap();
     let destination = select(&policy, None, "/wsman").unwrap();
     assert_eq!(admit(&policy, &destination, "Administrator@CORP.EXAMPLE"), Ok(()));
@@ -370,7 +374,7 @@ fn two_people(credential: &CredentialChoice) -> Policy {
     let routes = ["/one", "/two", "/hosts/{host}/wsman"].map(|path| {
         let mut route = route(path, path);
         route.rules = vec![rule("all", "*@CORP.EXAMPLE", &ALL)];
-        route.backend.credentials.insert(AuthMethod::Certificate, credential.clone());
+        route.backend.approaches.insert(AuthMethod::Certificate, kerberos(credential.clone()));
         route
     });
     policy(routes.to_vec())

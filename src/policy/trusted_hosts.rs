@@ -1,6 +1,6 @@
 //! WinRM's `client/TrustedHosts`.
 
-use super::endpoint::EndpointHost;
+use super::endpoint::{Endpoint, EndpointHost};
 use std::net::IpAddr;
 
 /// The destinations that may be spoken to although they prove no identity ([MS-WSMV] sections 2.2.4.6 and 3.2.4.1.22.1).
@@ -17,6 +17,19 @@ enum Item {
     Local,
     Name(String),
     Address(IpAddr),
+}
+
+/// The proof that the list names a destination.
+///
+/// INVARIANT: only [`TrustedHosts::vouch`] makes one, for the very endpoint that it was asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TrustedHost(Endpoint);
+
+impl TrustedHost {
+    /// Whether this is about `endpoint`.
+    pub(crate) fn is(&self, endpoint: &Endpoint) -> bool {
+        self.0 == *endpoint
+    }
 }
 
 /// An item that WinRM's grammar does not have.
@@ -64,6 +77,11 @@ impl TrustedHosts {
             (Item::Local | Item::Name(_), EndpointHost::Address(_))
             | (Item::Address(_), EndpointHost::Name(_)) => false,
         })
+    }
+
+    /// The proof that the list names the host of `endpoint`, where it does.
+    pub(super) fn vouch(&self, endpoint: &Endpoint) -> Option<TrustedHost> {
+        self.trusts(&endpoint.host).then(|| TrustedHost(endpoint.clone()))
     }
 
     /// Whether the list names every host that ends in `ending`.

@@ -13,6 +13,8 @@ pub(in crate::backend) struct Head {
     pub(in crate::backend) content_type: Option<String>,
     /// The values of `WWW-Authenticate`, in their order.
     pub(in crate::backend) challenges: Vec<String>,
+    /// `Authentication-Info`.
+    pub(in crate::backend) authentication_info: Option<String>,
     /// Whether the host keeps the connection.
     pub(in crate::backend) keep_alive: bool,
     /// How the body is read.
@@ -73,6 +75,7 @@ struct Fields {
     content_coding: bool,
     connection: String,
     challenges: Vec<String>,
+    authentication_info: Option<String>,
 }
 
 impl Fields {
@@ -114,6 +117,9 @@ impl Fields {
                 self.connection.push_str(text()?);
                 self.connection.push(',');
             }
+            "authentication-info" => {
+                once("Authentication-Info", self.authentication_info.replace(text()?.to_owned()))?;
+            }
             "www-authenticate" => self.challenges.push(text()?.to_owned()),
             _ => {}
         }
@@ -132,6 +138,7 @@ impl Fields {
             status: self.status,
             content_type: self.content_type,
             challenges: self.challenges,
+            authentication_info: self.authentication_info,
             keep_alive: !closes,
             body,
         })

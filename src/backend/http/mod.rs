@@ -75,15 +75,21 @@ pub(super) struct RequestHead<'a> {
 }
 
 impl RequestHead<'_> {
-    /// Writes it.
-    pub(super) fn to_text(&self) -> String {
-        let endpoint = self.endpoint;
-        let mut text = format!("POST {}", endpoint.path);
+    /// The path, and a query where there is one.
+    pub(super) fn target(&self) -> String {
+        let mut text = self.endpoint.path.clone();
         if let Some(version) = self.ps_version {
             text.push_str("?PSVersion=");
             // The gate lets digits and dots through; whatever else a caller might hand over can't leave its place.
             text.extend(version.chars().filter(|c| c.is_ascii_digit() || *c == '.'));
         }
+        text
+    }
+
+    /// Writes it.
+    pub(super) fn to_text(&self) -> String {
+        let endpoint = self.endpoint;
+        let mut text = format!("POST {}", self.target());
         text.push_str(&format!(
             " HTTP/1.1\r\nHost: {}:{}\r\nConnection: Keep-Alive\r\nUser-Agent: {USER_AGENT}\r\nAccept-Encoding: identity\r\n\
              Content-Type: {}\r\nContent-Length: {}\r\n",

@@ -204,7 +204,7 @@ impl Serving {
             notes.counts.send_modify(|counts| counts.0 += 1);
             let answer = match (&mut context, handshake) {
                 (None, _) => {
-                    "HTTP/1.1 401 \r\nWWW-Authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n".into()
+                    "HTTP/1.1 401 \r\nWWW-Authenticate: Negotiate\r\nWWW-Authenticate: Kerberos\r\nContent-Length: 0\r\n\r\n".into()
                 }
                 (Some(_), true) => shake(&act, &scheme, token),
                 (Some(context), false) => answer(&act, &scheme, context, &head),
@@ -341,7 +341,7 @@ fn shake(act: &Act, scheme: &str, token: Option<Vec<u8>>) -> Vec<u8> {
     }
 }
 
-fn message(status: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
+pub(super) fn message(status: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -356,7 +356,7 @@ fn farewell(message: &[u8]) -> Vec<u8> {
 }
 
 /// A request; what has arrived of its body with its head, where nobody wants `early` to have all of it.
-async fn read_request<S: AsyncRead + Unpin>(stream: &mut S, early: bool) -> Option<(String, Vec<u8>)> {
+pub(super) async fn read_request<S: AsyncRead + Unpin>(stream: &mut S, early: bool) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -381,7 +381,7 @@ pub(super) fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
-fn authorization(head: &str) -> Option<(String, Vec<u8>)> {
+pub(super) fn authorization(head: &str) -> Option<(String, Vec<u8>)> {
     let (scheme, token) = field(head, "Authorization")?.split_once(' ')?;
     Some((scheme.to_owned(), STANDARD.decode(token).unwrap()))
 }

@@ -2,7 +2,9 @@
 
 mod exchange;
 mod host;
+mod methods;
 mod network;
+mod other_host;
 mod pool;
 mod realm;
 mod wire;
@@ -11,10 +13,13 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     Limits, Resolver,
-    key::{ConnectionKey, Protection},
+    key::{ConnectionKey, HostKey, Protection},
 };
-use crate::policy::{
-    AccountName, BackendAuth, CredentialChoice, Endpoint, EndpointHost, HostName, Networks, Scheme, Spn,
+use crate::{
+    credential::Evidence,
+    policy::{
+        AccountName, BackendAuth, CredentialChoice, Endpoint, EndpointHost, HostName, Networks, Scheme, Spn,
+    },
 };
 
 /// Names lead to this machine.
@@ -26,9 +31,14 @@ fn local_networks() -> Networks {
     Networks::Only(vec!["127.0.0.0/8".parse().unwrap()])
 }
 
-fn endpoint(scheme: Scheme, host: &str, port: u16) -> Endpoint {
+pub(super) fn endpoint(scheme: Scheme, host: &str, port: u16) -> Endpoint {
     let host = EndpointHost::Name(HostName::parse(host).unwrap());
     Endpoint { scheme, host, port, path: "/wsman".to_owned() }
+}
+
+/// A host of no importance.
+pub(super) fn host_key() -> HostKey {
+    key().host()
 }
 
 fn key() -> ConnectionKey {
@@ -36,7 +46,8 @@ fn key() -> ConnectionKey {
         endpoint: endpoint(Scheme::Http, "web01.corp.example", 5985),
         identity: "alice@CORP.EXAMPLE".to_owned(),
         credential: CredentialChoice::S4u { account: AccountName::new("delegation") },
-        spn: Spn::parse("HTTP/web01.corp.example").unwrap(),
+        evidence: Evidence::Keys,
+        spn: Some(Spn::parse("HTTP/web01.corp.example").unwrap()),
         auth: BackendAuth::Kerberos,
         protection: Protection::Sealed,
         networks: local_networks(),
@@ -67,9 +78,14 @@ fn keys() -> Vec<ConnectionKey> {
         ConnectionKey { identity: "ALICE@CORP.EXAMPLE".to_owned(), ..key() },
         ConnectionKey { credential: account("other"), ..key() },
         ConnectionKey { credential: own, ..key() },
-        ConnectionKey { spn: Spn::parse("WSMAN/web01.corp.example").unwrap(), ..key() },
-        ConnectionKey { spn: Spn::parse("HTTP/web01.corp.example@OTHER.EXAMPLE").unwrap(), ..key() },
+        ConnectionKey { spn: Some(Spn::parse("WSMAN/web01.corp.example").unwrap()), ..key() },
+        ConnectionKey { spn: None, ..key() },
+        ConnectionKey { evidence: Evidence::Certificate([1; 32]), ..key() },
+        ConnectionKey { evidence: Evidence::Certificate([2; 32]), ..key() },
+        ConnectionKey { spn: Some(Spn::parse("HTTP/web01.corp.example@OTHER.EXAMPLE").unwrap()), ..key() },
         ConnectionKey { auth: BackendAuth::Negotiate, ..key() },
+        ConnectionKey { auth: BackendAuth::Ntlm, ..key() },
+        ConnectionKey { protection: Protection::Nothing, ..key() },
         ConnectionKey { protection: tls(None, 1), ..key() },
         ConnectionKey { protection: tls(Some("/etc/ca.pem"), 1), ..key() },
         ConnectionKey { protection: tls(Some("/etc/ca.pem"), 2), ..key() },

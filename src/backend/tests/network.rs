@@ -36,7 +36,7 @@ async fn dial(
     resolver: Resolver,
     anchors: Option<&Anchors>,
 ) -> Result<Dialled, BackendError> {
-    Dial { endpoint, networks, anchors }.connect(&resolver, 5 * SECOND).await
+    Dial { endpoint, networks, anchors, certificate: None }.connect(&resolver, 5 * SECOND).await
 }
 
 /// The reason that nothing was dialled for, and a check that nothing was.
@@ -240,7 +240,7 @@ async fn a_host_that_never_finishes_tls_costs_the_connect_time_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = endpoint(Scheme::Https, "web01.corp.example", listener.local_addr().unwrap().port());
     let networks = local_networks();
-    let dialling = Dial { endpoint: &endpoint, networks: &networks, anchors: Some(&anchors) };
+    let dialling = Dial { endpoint: &endpoint, networks: &networks, anchors: Some(&anchors), certificate: None };
     let within = Duration::from_millis(200);
     let error = dialling.connect(&loopback(), within).await.err().unwrap();
     assert_eq!(error.reason(), "connect_timed_out");

@@ -8,10 +8,10 @@ use std::{
 
 use tokio::task::JoinSet;
 
-use super::support::{Kdc, door, eventually, in_realm, person, s4u, spn, supply, test_name};
+use super::support::{Kdc, door, eventually, in_realm, person, s4u, spn, supply, supply_as, test_name};
 use crate::{
     credential::{
-        Credentials, Keys, Settings,
+        Account, Credentials, Keys, Settings,
         held::{Held, Span},
         supply::Impersonation,
     },
@@ -83,9 +83,9 @@ fn what_the_kdc_refuses_has_its_reason_and_hurts_nothing_else() {
         supply(&credentials, "alice", "web01").await.unwrap();
         assert_eq!(kdc.s4u2self("alice"), 1, "a refused host cost the person's credential");
 
-        let plain = credentials.supply(&s4u("plain"), &person("alice"), &spn("web01")).await;
+        let plain = supply_as(&credentials, &s4u("plain"), "alice", &[spn("web01")]).await;
         assert_eq!(plain.unwrap_err().reason(), "not_delegable");
-        let unknown = credentials.supply(&s4u("other"), &person("alice"), &spn("web01")).await;
+        let unknown = supply_as(&credentials, &s4u("other"), "alice", &[spn("web01")]).await;
         assert_eq!(unknown.unwrap_err().reason(), "unknown_account");
     });
 }
@@ -111,7 +111,7 @@ fn an_account_that_can_not_log_on_is_said_to_be_the_gateway_s_own() {
     in_realm(test_name!(an_account_that_can_not_log_on_is_said_to_be_the_gateway_s_own), &[], async |kdc| {
         for (principal, keytab) in [("svc-gw", "missing"), ("svc-gw", "web01"), ("svc-none", "svc-gw")] {
             let keys = Keys { principal: format!("{principal}@CORP.EXAMPLE"), keytab: kdc.keytab(keytab) };
-            let accounts = BTreeMap::from([(AccountName::new("delegation"), keys)]);
+            let accounts = BTreeMap::from([(AccountName::new("delegation"), Account::Keytab(keys))]);
             let credentials = Credentials::new(Settings::new(accounts), door());
             let error = supply(&credentials, "alice", "web01").await.unwrap_err();
             assert_eq!(error.reason(), "own_account", "{error:?}");
@@ -170,7 +170,7 @@ fn a_credential_in_another_name_is_never_held() {
         let own = credentials.0.accounts.peek(&account).unwrap();
         let span = Span { due: alice.expires(), until: alice.expires() };
         let hold = |gss: &Credential, wanted: &str| {
-            Held::checked(gss.clone(), wanted, &account, span, credentials.0.ticket_terms()).map(drop)
+            Held::checked(gss.clone(), wanted, "delegation", span, credentials.0.ticket_terms()).map(drop)
         };
         hold(alice.gss(), "alice@CORP.EXAMPLE").unwrap();
         for (gss, wanted) in [
@@ -191,12 +191,12 @@ fn a_shared_account_goes_as_itself_and_says_so() {
         let credentials = Credentials::new(kdc.settings(), door());
         let choice = CredentialChoice::Account { account: AccountName::new("plain") };
         for _ in 0..3 {
-            let credential = credentials.supply(&choice, &person("alice"), &spn("web05")).await.unwrap();
+            let credential = supply_as(&credentials, &choice, "alice", &[spn("web05")]).await.unwrap();
             assert_eq!((credential.identity(), credential.kind()), ("svc-plain@CORP.EXAMPLE", "account"));
         }
         let stats = credentials.stats();
         assert_eq!((stats.logons, stats.service_tickets, stats.s4u2self, stats.s4u2proxy), (1, 1, 0, 0));
-        let ghost = credentials.supply(&choice, &person("alice"), &spn("ghost")).await;
+        let ghost = supply_as(&credentials, &choice, "alice", &[spn("ghost")]).await;
         assert_eq!(ghost.unwrap_err().reason(), "unknown_service");
     });
 }
@@ -265,7 +265,7 @@ fn a_ticket_that_has_ended_for_the_kdc_is_replaced() {
             let until = Instant::now() + Duration::from_secs(600);
             let awake = |gss: &Credential| {
                 let span = Span { due: until, until };
-                Held::checked(gss.clone(), gss.name(), &account, span, supplying.ticket_terms()).unwrap()
+                Held::checked(gss.clone(), gss.name(), "delegation", span, supplying.ticket_terms()).unwrap()
             };
             let whom = Impersonation { account: account.clone(), principal: person("alice") };
             eventually("the tickets' end", || async {

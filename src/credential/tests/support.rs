@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     authn::{Principal, Realm, Realms},
-    credential::{BackendCredential, CredentialError, Credentials, Keys, Settings},
+    credential::{Account, BackendCredential, CredentialError, Credentials, Evidence, Keys, Settings},
     gssapi::{Door, DoorSettings},
     policy::{AccountName, CredentialChoice, Spn},
 };
@@ -167,7 +167,7 @@ impl Kdc {
                 ("plain", keys("svc-plain", self.keytab("svc-plain"))),
             ]
             .into_iter()
-            .map(|(name, keys)| (AccountName::new(name), keys))
+            .map(|(name, keys)| (AccountName::new(name), Account::Keytab(keys)))
             .collect(),
         );
         settings.refusals = Duration::from_secs(60);
@@ -221,5 +221,20 @@ pub(super) async fn supply(
     name: &str,
     host: &str,
 ) -> Result<BackendCredential, CredentialError> {
-    credentials.supply(&s4u("delegation"), &person(name), &spn(host)).await
+    supply_as(credentials, &s4u("delegation"), name, &[spn(host)]).await
+}
+
+/// What `choice` supplies for `name` with a ticket for one of `spns`.
+pub(super) async fn supply_as(
+    credentials: &Credentials,
+    choice: &CredentialChoice,
+    name: &str,
+    spns: &[Spn],
+) -> Result<BackendCredential, CredentialError> {
+    let ticketed = match choice {
+        CredentialChoice::S4u { account } => credentials.0.as_person(account, &person(name), spns).await?,
+        CredentialChoice::Account { account } => credentials.0.as_account(account, spns).await?,
+        CredentialChoice::Ticket { .. } | CredentialChoice::Password => panic!("nothing was brought"),
+    };
+    Ok(BackendCredential::ticket(ticketed, choice.kind(), Evidence::Keys))
 }
