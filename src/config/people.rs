@@ -146,7 +146,7 @@ fn realms(reader: &Reader) -> Realms {
             CaseFile::Insensitive => NameCase::Insensitive,
             CaseFile::Sensitive => NameCase::Sensitive,
         };
-        realms.push((name, Realm { netbios: file.netbios, case }));
+        realms.push((name, Realm { netbios: file.netbios, case, local: false }));
     }
     Realms::new(realms)
 }

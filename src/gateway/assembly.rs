@@ -15,7 +15,10 @@ use super::{
 };
 use crate::{
     audit::{self, Audit},
-    authn::{Authenticator, AuthnError, PeerRule, People, PeopleSettings},
+    authn::{
+        Authenticator, AuthenticatorSettings, AuthnError, Entrance, Entrances, KeySettings, PeerRule, People,
+        PeopleSettings,
+    },
     backend::{self, Backends},
     config::{self, Account, Config, ConfigErrors, Peers},
     credential::{self, CredentialError, Credentials, Keys},
@@ -49,7 +52,11 @@ pub(super) fn spine(config: &Config, shared: &Shared, former: Option<&Spine>) ->
     let backends = Backends::new(backend_settings(config, limits), resolver(config), Arc::clone(&shared.door));
     Ok(Spine {
         policy,
-        authenticator: Authenticator::new(peer_rules(config)),
+        authenticator: Authenticator::new(
+            authenticator(config),
+            &shared.door,
+            former.map(|former| &former.authenticator),
+        ),
         people: People::new(people(config)),
         audit: Arc::clone(&shared.audit),
         credentials: Arc::new(credentials),
@@ -138,7 +145,7 @@ pub(super) fn vocabulary(config: &Config) -> Vocabulary {
     let reasons = gate
         .chain(handshakes)
         .chain(Denied::REASONS)
-        .chain(AuthnError::REASONS.iter().copied())
+        .chain(AuthnError::reasons())
         .chain(EnvelopeError::REASONS.iter().copied())
         .chain(CredentialError::REASONS)
         .chain(backend::REASONS.iter().copied())

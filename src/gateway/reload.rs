@@ -75,6 +75,7 @@ impl Chores {
     fn sweep(&self) {
         let spine = self.serving.spine.load();
         spine.backends.reap();
+        spine.authenticator.sweep();
         spine.policy.ownership().expire(Instant::now());
         for tls in self.tls.iter().filter(|tls| tls.changed()) {
             self.take_files(tls);

@@ -57,9 +57,8 @@ impl ChannelBindings {
         }
     }
 
-    /// What is bound, for tests against known values.
-    #[cfg(test)]
-    pub(super) fn application_data(&self) -> &[u8] {
+    /// What is bound: the kind of the binding, and the hash of the certificate.
+    pub(crate) fn application_data(&self) -> &[u8] {
         &self.application_data
     }
 }
