@@ -1,20 +1,40 @@
 //! Who is asking: evidence from the connection, then the person it names.
 
+mod authenticator;
+mod authorization;
+mod basic;
 mod cert_mapping;
 mod certificate;
+mod challenge;
+mod context;
+mod entrance;
+mod error;
 mod evidence;
+mod handshake;
+mod keys;
+mod local;
 mod method;
 mod people;
 mod principal;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use authenticator::{
+    Authenticator, AuthenticatorSettings, CbtHardening, ConnectionProof, PeerRule,
+};
+pub(crate) use basic::{BasicSettings, GuardSettings};
 pub(crate) use cert_mapping::{
     CertMappingError, CertMappingRule, CertMappings, IssuerDigests, PrincipalTemplate, SubjectNames,
     SubjectPattern, Thumbprint, UnmappedCertificate, UriPattern,
 };
 pub(crate) use certificate::{CertificateError, Trust, VerifiedCertificate};
-pub(crate) use evidence::{Authenticator, AuthnError, Challenge, ConnectionProof, Evidence, PeerRule, Step};
+pub(crate) use challenge::{Challenge, Reply, Step};
+pub(crate) use context::{SealError, UnsealError, Unsealed};
+pub(crate) use entrance::{Entrance, Entrances};
+pub(crate) use error::AuthnError;
+pub(crate) use evidence::Evidence;
+pub(crate) use keys::{KeySettings, is_service};
+pub(crate) use local::LocalAccounts;
 pub(crate) use method::{Accept, AuthMethod};
 pub(crate) use people::{IdentifyError, People, PeopleSettings};
 pub(crate) use principal::{NameCase, Principal, PrincipalError, Realm, Realms};

@@ -52,6 +52,8 @@ pub(crate) struct Realm {
     pub(crate) netbios: Option<String>,
     /// Whether case tells people apart.
     pub(crate) case: NameCase,
+    /// Whether its people are accounts of the gateway itself: no KDC knows it, and no ticket or domain password is of it.
+    pub(crate) local: bool,
 }
 
 /// The realms that the gateway knows, by name in upper case.
@@ -124,6 +126,33 @@ impl Realms {
         Ok(Principal { name, realm })
     }
 
+    /// Who a Kerberos client name means. Kerberos realms have a case: `corp.example` is another one than `CORP.EXAMPLE`.
+    ///
+    /// # Errors
+    /// When it is not a person's name in a configured realm that has a KDC.
+    pub(crate) fn of_ticket(&self, client: &str) -> Result<Principal, PrincipalError> {
+        let (name, realm) = client.rsplit_once('@').ok_or(PrincipalError::NoRealm)?;
+        if self.is_domain(realm) { self.principal(name, realm) } else { Err(PrincipalError::UnknownRealm) }
+    }
+
+    /// Whether `realm`, as it is written, is a configured one that has a KDC.
+    pub(crate) fn is_domain(&self, realm: &str) -> bool {
+        self.0.get(realm).is_some_and(|realm| !realm.local)
+    }
+
+    /// The one realm that has a KDC.
+    pub(crate) fn only_domain(&self) -> Option<&str> {
+        let mut domains = self.0.iter().filter(|(_, realm)| !realm.local).map(|(name, _)| name.as_str());
+        domains.next().filter(|_| domains.next().is_none())
+    }
+
+    /// The same realms and one more.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &str, realm: Realm) -> Self {
+        self.0.insert(name.to_ascii_uppercase(), realm);
+        self
+    }
+
     fn by_netbios(&self, domain: &str) -> Option<String> {
         self.0
             .iter()
@@ -168,9 +197,9 @@ mod tests {
         Realms::new([
             (
                 "CORP.EXAMPLE".to_owned(),
-                Realm { netbios: Some("CORP".to_owned()), case: NameCase::Insensitive },
+                Realm { netbios: Some("CORP".to_owned()), ..Realm::default() },
             ),
-            ("MIT.EXAMPLE".to_owned(), Realm { netbios: None, case: NameCase::Sensitive }),
+            ("MIT.EXAMPLE".to_owned(), Realm { case: NameCase::Sensitive, ..Realm::default() }),
         ])
     }
 
@@ -214,6 +243,23 @@ mod tests {
             realms().parse(&format!("{}@CORP.EXAMPLE", "a".repeat(300))),
             Err(PrincipalError::TooLong)
         );
+    }
+
+    #[test]
+    fn threat_33_a_ticket_names_a_person_of_exactly_a_configured_realm() {
+        let realms = realms().with("GW01", Realm { local: true, ..Realm::default() });
+        assert_eq!(realms.of_ticket("Alice@CORP.EXAMPLE"), realms.parse("alice@CORP.EXAMPLE"));
+        for (client, error) in [
+            ("alice@corp.example", PrincipalError::UnknownRealm),
+            ("alice@OTHER.EXAMPLE", PrincipalError::UnknownRealm),
+            ("alice@GW01", PrincipalError::UnknownRealm),
+            ("alice", PrincipalError::NoRealm),
+            ("HTTP/web01@CORP.EXAMPLE", PrincipalError::ForbiddenCharacter),
+            ("CORP\\bob@CORP.EXAMPLE", PrincipalError::ForbiddenCharacter),
+            (r"alice\@corp.example@CORP.EXAMPLE", PrincipalError::ForbiddenCharacter),
+        ] {
+            assert_eq!(realms.of_ticket(client), Err(error), "{client}");
+        }
     }
 
     proptest! {

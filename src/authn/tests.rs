@@ -30,7 +30,22 @@ struct Prover {
 
 impl Prover {
     fn new(peers: Vec<PeerRule>, accept: &[AuthMethod]) -> Self {
-        Self { authenticator: Authenticator::new(peers), accept: Accept::of(accept.iter().copied()) }
+        let settings = AuthenticatorSettings {
+            peers,
+            realms: Realms::default(),
+            entrances: Entrances::default(),
+            cbt: CbtHardening::Relaxed,
+            keys: None,
+            local: None,
+            basic: BasicSettings::default(),
+        };
+        let door = Arc::new(crate::gssapi::Door::new(crate::gssapi::DoorSettings {
+            threads: 1,
+            deadline: std::time::Duration::from_secs(1),
+            breaker_failures: 1,
+            breaker_pause: std::time::Duration::from_secs(1),
+        }));
+        Self { authenticator: Authenticator::new(settings, &door, None), accept: Accept::of(accept.iter().copied()) }
     }
 }
 
@@ -39,11 +54,12 @@ impl Handler for Prover {
     async fn connection(self: Arc<Self>, mut client: ClientConnection) {
         let mut proof = ConnectionProof::default();
         while let Ok(Some(request)) = client.next_request().await {
-            let said = match self.authenticator.step(&mut proof, &client, &request, &self.accept) {
-                Ok(Step::Proved(evidence)) => format!("{} {}", evidence.method(), evidence.describe()),
+            let said = match self.authenticator.step(&mut proof, &client, &request, &self.accept).await {
+                Ok(Step::Proved(evidence, _)) => format!("{} {}", evidence.method(), evidence.describe()),
                 Ok(Step::Challenge(challenge)) => {
                     format!("{} {:?} {}", challenge.status(), challenge.schemes(), challenge.reason())
                 }
+                Ok(Step::Shaken { status, .. }) => format!("shaken {status}"),
                 Err(error) => error.reason().to_owned(),
             };
             let response = Response { status: 200, headers: Vec::new(), body: Bytes::from(said) };
@@ -82,7 +98,7 @@ fn settings(address: &str, transport: Transport) -> Settings {
 }
 
 fn realms() -> Realms {
-    Realms::new([("CORP.EXAMPLE".to_owned(), Realm { netbios: None, case: NameCase::Insensitive })])
+    Realms::new([("CORP.EXAMPLE".to_owned(), Realm::default())])
 }
 
 fn principal(text: &str) -> Principal {
@@ -235,7 +251,7 @@ fn evidence_becomes_a_person_with_the_groups_of_the_file() {
     let trust = Trust { anchors: snapshot.client_anchors(), crls: snapshot.client_crls() };
     let chain = [certificate(&authority.path("alice.pem"))];
     let verified = VerifiedCertificate::verify(&chain, trust, rustls::pki_types::UnixTime::now()).unwrap();
-    let evidence = Evidence::Certificate(Arc::new(verified));
+    let evidence = Evidence::of(AuthMethod::Certificate, evidence::Proof::Certificate(Arc::new(verified)));
     let config = envelope("get-config.request.xml");
     let person = people(&authority, "*").identify(&evidence, &config).unwrap();
     assert_eq!(person.principal(), &principal("alice@CORP.EXAMPLE"));
@@ -251,7 +267,10 @@ fn evidence_becomes_a_person_with_the_groups_of_the_file() {
     assert_eq!(wmi.identify(&evidence, &identify).unwrap_err().reason(), "no_mapping");
     assert!(people(&authority, "*").identify(&evidence, &identify).is_ok());
 
-    let peer = Evidence::Peer { principal: principal("job@CORP.EXAMPLE"), process: "uid 7".to_owned() };
+    let peer = Evidence::of(
+        AuthMethod::Peer,
+        evidence::Proof::Peer { principal: principal("job@CORP.EXAMPLE"), process: "uid 7".to_owned() },
+    );
     let person = wmi.identify(&peer, &config).unwrap();
     assert_eq!((person.method(), person.evidence()), (AuthMethod::Peer, "uid 7"));
     assert_eq!(person.groups(), &BTreeSet::from([GroupName::new("Operators")]));
@@ -264,7 +283,7 @@ fn threat_38_a_certificate_of_another_authority_is_nobodys() {
     let trust = Trust { anchors: snapshot.client_anchors(), crls: snapshot.client_crls() };
     let chain = [certificate(&authority.path("alice.pem"))];
     let verified = VerifiedCertificate::verify(&chain, trust, rustls::pki_types::UnixTime::now()).unwrap();
-    let evidence = Evidence::Certificate(Arc::new(verified));
+    let evidence = Evidence::of(AuthMethod::Certificate, evidence::Proof::Certificate(Arc::new(verified)));
     let error = people(&other, "*").identify(&evidence, &envelope("get-config.request.xml")).unwrap_err();
     assert_eq!(error.reason(), "no_mapping", "another authority's mappings do not hold");
 }

@@ -39,6 +39,8 @@ pub(crate) struct BackendLimits {
 pub(crate) struct Kerberos {
     /// `krb5.conf`; the system's where none is given. The library reads it once, at the start.
     pub(crate) config: Option<PathBuf>,
+    /// The directory with the file that remembers accepted tickets; it is made where it is missing.
+    pub(crate) replay_cache: PathBuf,
     /// How many blocking calls may run at once.
     pub(crate) threads: usize,
     /// How long one call may take before the request is refused.
@@ -86,9 +88,9 @@ const TIMEOUT_MS: RangeInclusive<u64> = 500..=4_294_967_295;
 const A_DAY_MS: u64 = 86_400_000;
 
 /// Numbers under one key of the root.
-struct Section<'a> {
-    reader: &'a Reader,
-    key: Key,
+pub(super) struct Section<'a> {
+    pub(super) reader: &'a Reader,
+    pub(super) key: Key,
 }
 
 impl Section<'_> {
@@ -102,11 +104,11 @@ impl Section<'_> {
         value.clamp(*range.start(), *range.end())
     }
 
-    fn count(&self, name: &str, value: u64, most: u64) -> usize {
+    pub(super) fn count(&self, name: &str, value: u64, most: u64) -> usize {
         usize::try_from(self.number(name, value, 1..=most)).unwrap_or(usize::MAX)
     }
 
-    fn millis(&self, name: &str, value: u64) -> Duration {
+    pub(super) fn millis(&self, name: &str, value: u64) -> Duration {
         Duration::from_millis(self.number(name, value, 1..=A_DAY_MS))
     }
 }
@@ -191,11 +193,16 @@ fn listener(section: &Section<'_>, file: &LimitsFile, envelopes: Envelopes) -> L
     }
 }
 
-pub(super) fn kerberos(reader: &Reader) -> Kerberos {
+pub(super) fn kerberos(reader: &Reader, audit: &Audit) -> Kerberos {
     let file = reader.section::<KerberosFile>("kerberos");
     let section = Section { reader, key: Key::root("kerberos") };
     let failures = section.number("breaker_failures", file.breaker_failures, 1..=10_000);
+    if file.replay_cache.as_ref().is_some_and(|path| !path.is_absolute()) {
+        reader.wrong(&section.key.name("replay_cache"), "the path is not absolute; write it from `/` on");
+    }
     Kerberos {
+        // Each gateway has a log of its own, so this is nobody else's, and it outlives a restart.
+        replay_cache: file.replay_cache.unwrap_or_else(|| audit.directory.join("replay-cache")),
         config: file.config.map(|path| reader.file(&section.key.name("config"), &path, false)),
         threads: section.count("threads", file.threads, 512),
         deadline: section.millis("deadline_ms", file.deadline_ms),

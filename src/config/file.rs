@@ -101,10 +101,36 @@ pub(super) enum ModeFile {
 pub(super) struct ServiceFile {
     pub(super) auth: ServiceAuthFile,
     pub(super) keytab: Option<PathBuf>,
+    pub(super) default_realm: Option<String>,
+    pub(super) ntlm_accounts: Option<NtlmAccountsFile>,
+    pub(super) basic_guard: BasicGuardFile,
     pub(super) allow_unencrypted: bool,
     pub(super) remote_access_groups: Vec<String>,
     pub(super) deny: WhoFile,
     pub(super) s4u_allow: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a map with `file` and `realm`")]
+pub(super) struct NtlmAccountsFile {
+    pub(super) file: PathBuf,
+    pub(super) realm: String,
+    #[serde(default)]
+    pub(super) principals: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
+pub(super) struct BasicGuardFile {
+    pub(super) failures: u64,
+    pub(super) failures_per_source: u64,
+    pub(super) window_ms: u64,
+}
+
+impl Default for BasicGuardFile {
+    fn default() -> Self {
+        Self { failures: 3, failures_per_source: 30, window_ms: 1_800_000 }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -378,6 +404,7 @@ impl Default for LimitsFile {
 #[serde(deny_unknown_fields, default, expecting = "a map of keys")]
 pub(super) struct KerberosFile {
     pub(super) config: Option<PathBuf>,
+    pub(super) replay_cache: Option<PathBuf>,
     pub(super) threads: u64,
     pub(super) deadline_ms: u64,
     pub(super) breaker_failures: u64,
@@ -386,7 +413,15 @@ pub(super) struct KerberosFile {
 
 impl Default for KerberosFile {
     fn default() -> Self {
-        Self { config: None, threads: 32, deadline_ms: 5_000, breaker_failures: 5, breaker_pause_ms: 10_000 }
+        let (config, replay_cache) = (None, None);
+        Self {
+            config,
+            replay_cache,
+            threads: 32,
+            deadline_ms: 5_000,
+            breaker_failures: 5,
+            breaker_pause_ms: 10_000,
+        }
     }
 }
 

@@ -48,6 +48,11 @@ impl Listener {
         &self.settings.name
     }
 
+    /// Whether clients' messages cross a network here as they are: they must seal them, unless the operator allows clear text.
+    pub(crate) fn is_open(&self) -> bool {
+        self.settings.transport == Transport::Http && !self.settings.address.is_local()
+    }
+
     /// Whether a client could prove itself here by `method`.
     pub(super) fn can(&self, method: AuthMethod) -> bool {
         match method {
@@ -56,7 +61,9 @@ impl Listener {
                 Transport::Http => false,
             },
             AuthMethod::Peer => self.peers != Peers::Unknown,
-            AuthMethod::Basic | AuthMethod::Kerberos | AuthMethod::Negotiate => true,
+            // A ticket is for a name, which a certificate has and plain HTTP has not.
+            AuthMethod::Kerberos => self.settings.transport != Transport::Http || !self.names.is_empty(),
+            AuthMethod::Basic | AuthMethod::Negotiate => true,
         }
     }
 }
@@ -107,7 +114,7 @@ fn listener(
     let transport = match file.transport {
         TransportFile::Https => tls(reader, key, file).map(Transport::Https),
         TransportFile::Http => {
-            plain_http(reader, key, file, address.as_ref());
+            plain_http(reader, key, file);
             Some(Transport::Http)
         }
     };
@@ -144,14 +151,7 @@ fn address(reader: &Reader, key: &Key, text: &str) -> Option<ListenAddress> {
     )
 }
 
-fn plain_http(reader: &Reader, key: &Key, file: &ListenerFile, address: Option<&ListenAddress>) {
-    if address.is_some_and(|address| !address.is_local()) {
-        reader.wrong(
-            &key.name("transport"),
-            "plain HTTP is taken on loopback addresses and Unix sockets only, messages sealed by the client being not supported by this version; \
-             use https, or bind 127.0.0.1, [::1] or unix:/path",
-        );
-    }
+fn plain_http(reader: &Reader, key: &Key, file: &ListenerFile) {
     for (name, given) in [
         ("certificate", file.certificate.is_some()),
         ("private_key", file.private_key.is_some()),

@@ -34,13 +34,14 @@ pub(crate) use listeners::{Listener, Peers};
 pub(crate) use people::{Account, Group};
 pub(crate) use reader::FileUse;
 pub(crate) use resolve::StaticNames;
-pub(crate) use service::{Client, Service};
+pub(crate) use secret::Secret;
+pub(crate) use service::{Client, NtlmAccounts, Service};
 
 use crate::{
     authn::{CertMappings, GroupName, Realms},
     policy::{self, AccountName},
 };
-use file::{AuditFile, ROOT_KEYS};
+use file::{AuditFile, ROOT_KEYS, ServiceFile};
 use people::People;
 use reader::{Reader, SourceFile};
 use routes::Surroundings;
@@ -161,8 +162,9 @@ impl Config {
         reader.only_keys(&ROOT_KEYS);
         let envelopes = bounds::envelopes(&reader);
         let limits = bounds::limits(&reader, envelopes);
-        let people = People::read(&reader);
-        let (service, gate) = service::service(&reader, &people);
+        let file = reader.section::<ServiceFile>("service");
+        let people = People::read(&reader, &file);
+        let (service, gate) = service::service(&reader, &people, &file);
         let client = service::client(&reader);
         let listeners = listeners::read(&reader, &people, &limits.listener);
         let audit = reader.section::<AuditFile>("audit");
@@ -184,7 +186,7 @@ impl Config {
         routes::refuse_overlaps(&reader, &policy);
         let audit = bounds::audit(&reader, &audit);
         let (kerberos, admin, resolve) =
-            (bounds::kerberos(&reader), bounds::admin(&reader), resolve::read(&reader));
+            (bounds::kerberos(&reader, &audit), bounds::admin(&reader), resolve::read(&reader));
         let files = reader.finish()?;
         Ok(Self {
             realms: people.realms,

@@ -1,7 +1,7 @@
 //! Realms, accounts, groups and certificate mappings: who there is.
 
 use super::{
-    file::{AccountFile, CaseFile, CertMappingFile, GroupFile, RealmFile, WhoFile},
+    file::{AccountFile, CaseFile, CertMappingFile, GroupFile, RealmFile, ServiceFile, WhoFile},
     reader::Reader,
     secret::Secret,
     tree::Key,
@@ -61,8 +61,8 @@ pub(super) struct People {
 }
 
 impl People {
-    pub(super) fn read(reader: &Reader) -> Self {
-        let realms = realms(reader);
+    pub(super) fn read(reader: &Reader, service: &ServiceFile) -> Self {
+        let realms = with_local_realm(reader, realms(reader), service);
         let accounts = accounts(reader, &realms);
         let groups = groups(reader, &realms);
         let cert_mappings = cert_mappings(reader, &realms);
@@ -151,9 +151,28 @@ fn realms(reader: &Reader) -> Realms {
             CaseFile::Insensitive => NameCase::Insensitive,
             CaseFile::Sensitive => NameCase::Sensitive,
         };
-        realms.push((name, Realm { netbios: file.netbios, case }));
+        realms.push((name, Realm { netbios: file.netbios, case, local: false }));
     }
     Realms::new(realms)
+}
+
+/// The realms, and the one of accounts that are local to the gateway where it has any.
+fn with_local_realm(reader: &Reader, realms: Realms, service: &ServiceFile) -> Realms {
+    let Some(file) = &service.ntlm_accounts else { return realms };
+    let key = Key::root("service").name("ntlm_accounts").name("realm");
+    let plain = file.realm.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if file.realm.is_empty() || file.realm.len() > 15 || !plain {
+        reader.wrong(&key, "this is the computer name of the gateway: 1 to 15 letters, digits, `-` or `_`; write it as in GW01\\user");
+        return realms;
+    }
+    let taken = realms.names().any(|known| known.eq_ignore_ascii_case(&file.realm))
+        || realms.parse(&format!("{}\\x", file.realm)).is_ok();
+    if taken {
+        reader.wrong(&key, "this is a domain, and accounts of the gateway are no people of a domain; choose another name");
+        return realms;
+    }
+    let netbios = Some(file.realm.clone());
+    realms.with(&file.realm, Realm { netbios, case: NameCase::Insensitive, local: true })
 }
 
 fn principal(reader: &Reader, key: &Key, text: &str, realms: &Realms) -> Option<Principal> {

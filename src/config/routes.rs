@@ -183,29 +183,55 @@ fn method(around: Surroundings<'_>, key: &Key, name: &str, file: &RouteFile) -> 
             "the method {method} is switched off; set `service.auth.{method}: true`, or remove it here"
         ));
     }
-    match method {
-        AuthMethod::Basic | AuthMethod::Kerberos | AuthMethod::Negotiate => {
-            return wrong(format!(
-                "accepting {method} is not supported by this version; accept certificate or peer"
-            ));
-        }
-        AuthMethod::Certificate | AuthMethod::Peer => {}
+    if let Some(what) = without_keys(around.service, method) {
+        return wrong(what.to_owned());
     }
-    let mut reachable = around
-        .listeners
-        .iter()
-        .filter(|listener| file.matches.listener.as_ref().is_none_or(|name| listener.name() == name));
-    if reachable.any(|listener| listener.can(method)) {
+    let reachable = || {
+        let named = file.matches.listener.as_ref();
+        around.listeners.iter().filter(move |listener| named.is_none_or(|name| listener.name() == name))
+    };
+    if method == AuthMethod::Basic
+        && !around.service.allow_unencrypted
+        && let Some(open) = reachable().find(|listener| listener.is_open())
+    {
+        return wrong(format!(
+            "the listener `{}` is plain HTTP on a network, where only sealed messages come in, and Basic seals nothing; use https there, bind the route to another with `match.listener`, or set `service.allow_unencrypted: true`",
+            open.name()
+        ));
+    }
+    if reachable().any(|listener| listener.can(method)) {
         return Some(method);
     }
     wrong(match method {
         AuthMethod::Peer => {
             "no listener of this route knows its local clients; give it a Unix socket with `peers`, or a loopback address with `trust_loopback_as`".to_owned()
         }
-        AuthMethod::Certificate | AuthMethod::Basic | AuthMethod::Kerberos | AuthMethod::Negotiate => {
+        AuthMethod::Kerberos => {
+            "no listener of this route says whose tickets are accepted; add `names` to it, as in [gw.corp.example]".to_owned()
+        }
+        AuthMethod::Certificate | AuthMethod::Basic | AuthMethod::Negotiate => {
             format!("no listener of this route asks for a {method}; set its `transport: https` and `client_certificates.mode`")
         }
     })
+}
+
+/// What the gateway lacks to accept `method` at all.
+fn without_keys(service: &Service, method: AuthMethod) -> Option<&'static str> {
+    match (method, &service.keytab, &service.ntlm_accounts) {
+        (AuthMethod::Kerberos, None, _) => {
+            Some("Kerberos needs the keys of the gateway's own service; add `service.keytab`, with HTTP/ and the listener's name in it")
+        }
+        (AuthMethod::Basic, None, _) => Some(
+            "Basic needs the keys of the gateway's own service, to know that the KDC which takes a password is the realm's; add `service.keytab`",
+        ),
+        (AuthMethod::Negotiate, None, None) => {
+            Some("Negotiate lets Kerberos and NTLM in, and there are keys for neither; add `service.keytab`, or `service.ntlm_accounts`")
+        }
+        (AuthMethod::Kerberos | AuthMethod::Basic, Some(_), _)
+        | (AuthMethod::Negotiate, Some(_), _)
+        | (AuthMethod::Negotiate, None, Some(_))
+        | (AuthMethod::Certificate | AuthMethod::Peer, _, _) => None,
+    }
 }
 
 /// The method called `name`, supported or not.

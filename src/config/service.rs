@@ -1,17 +1,18 @@
 //! `service`, what clients may do to the gateway, and `client`, what the gateway may do to hosts: WinRM's own switches.
 
 use super::{
+    bounds::Section,
     file::{CbtFile, ClientFile, ServiceFile},
     people::People,
     reader::Reader,
     tree::Key,
 };
 use crate::{
-    authn::{Accept, AuthMethod, GroupName, Principal},
+    authn::{Accept, AuthMethod, BasicSettings, CbtHardening, GroupName, GuardSettings, Principal},
     policy::{TrustedHosts, Who},
 };
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::PathBuf,
 };
 
@@ -24,20 +25,23 @@ pub(crate) struct Service {
     pub(crate) cbt: CbtHardening,
     /// The keys of the gateway's own service principals.
     pub(crate) keytab: Option<PathBuf>,
+    /// The accounts that come in by NTLM.
+    pub(crate) ntlm_accounts: Option<NtlmAccounts>,
+    /// How passwords are taken.
+    pub(crate) basic: BasicSettings,
     /// Whether clear text may come in over plain HTTP.
     pub(crate) allow_unencrypted: bool,
 }
 
-/// `CbtHardeningLevel` ([MS-WSMV] section 2.2.4.8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum CbtHardening {
-    /// Tokens are ignored.
-    None,
-    /// A wrong one is refused, an absent one is not.
-    #[default]
-    Relaxed,
-    /// Wrong and absent ones are refused.
-    Strict,
+/// Accounts that are local to the gateway (seed document, "Negotiate Authentication": computers in a workgroup).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NtlmAccounts {
+    /// The file with their names and NT hashes.
+    pub(crate) file: PathBuf,
+    /// The gateway's own computer name, of which they are.
+    pub(crate) realm: String,
+    /// Accounts, by name in lower case, that are somebody else.
+    pub(crate) principals: BTreeMap<String, Principal>,
 }
 
 /// The people of `service`, for policy.
@@ -75,8 +79,7 @@ pub(super) struct Integrated {
     pub(super) kerberos: bool,
 }
 
-pub(super) fn service(reader: &Reader, people: &People) -> (Service, Gate) {
-    let file = reader.section::<ServiceFile>("service");
+pub(super) fn service(reader: &Reader, people: &People, file: &ServiceFile) -> (Service, Gate) {
     let key = Key::root("service");
     let auth = &file.auth;
     if auth.digest.is_some() {
@@ -89,12 +92,6 @@ pub(super) fn service(reader: &Reader, people: &People) -> (Service, Gate) {
         reader.wrong(
             &key.name("auth").name("credssp"),
             "CredSSP is not supported by this version; set it to false",
-        );
-    }
-    if file.allow_unencrypted {
-        reader.wrong(
-            &key.name("allow_unencrypted"),
-            "clear text over a network is not supported by this version; set it to false",
         );
     }
     let methods = [
@@ -112,9 +109,43 @@ pub(super) fn service(reader: &Reader, people: &People) -> (Service, Gate) {
             CbtFile::Strict => CbtHardening::Strict,
         },
         keytab: file.keytab.as_ref().map(|path| reader.file(&key.name("keytab"), path, true)),
+        ntlm_accounts: ntlm_accounts(reader, people, file),
+        basic: basic(reader, people, file),
         allow_unencrypted: file.allow_unencrypted,
     };
-    (service, gate(reader, people, &file))
+    (service, gate(reader, people, file))
+}
+
+fn ntlm_accounts(reader: &Reader, people: &People, file: &ServiceFile) -> Option<NtlmAccounts> {
+    let file = file.ntlm_accounts.as_ref()?;
+    let key = Key::root("service").name("ntlm_accounts");
+    let list = key.name("principals");
+    let principals = file.principals.iter().filter_map(|(account, text)| {
+        Some((account.to_lowercase(), people.principal(reader, &list.name(account), text)?))
+    });
+    Some(NtlmAccounts {
+        file: reader.file(&key.name("file"), &file.file, true),
+        realm: file.realm.to_ascii_uppercase(),
+        principals: principals.collect(),
+    })
+}
+
+fn basic(reader: &Reader, people: &People, file: &ServiceFile) -> BasicSettings {
+    let key = Key::root("service");
+    let default_realm = file.default_realm.as_ref().map(|realm| realm.to_ascii_uppercase());
+    if default_realm.as_ref().is_some_and(|realm| !people.realms.is_domain(realm)) {
+        reader.wrong(&key.name("default_realm"), "this realm is not known; add it under `realms`");
+    }
+    let section = Section { reader, key: key.name("basic_guard") };
+    let guard = &file.basic_guard;
+    BasicSettings {
+        default_realm,
+        guard: GuardSettings {
+            failures: section.count("failures", guard.failures, 1_000),
+            failures_per_source: section.count("failures_per_source", guard.failures_per_source, 100_000),
+            window: section.millis("window_ms", guard.window_ms),
+        },
+    }
 }
 
 fn gate(reader: &Reader, people: &People, file: &ServiceFile) -> Gate {

@@ -2,11 +2,15 @@
 
 use std::{
     net::IpAddr,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
+
+use zeroize::Zeroizing;
 
 use super::{
     Spine,
@@ -15,12 +19,16 @@ use super::{
 };
 use crate::{
     audit::{self, Audit},
-    authn::{Authenticator, AuthnError, PeerRule, People, PeopleSettings},
+    authn::{
+        Authenticator, AuthenticatorSettings, AuthnError, Entrance, Entrances, KeySettings, LocalAccounts,
+        PeerRule, People, PeopleSettings, is_service,
+    },
     backend::{self, Backends},
-    config::{self, Account, Config, ConfigErrors, Peers},
+    config::{self, Account, Config, ConfigErrors, NtlmAccounts, Peers},
     credential::{self, CredentialError, Credentials, Keys, PasswordSource},
     gssapi::{self, Door},
     listener::{self, FailureReason, Reason, Tls},
+    ntlm,
     policy::{Denied, HostName, Policy, PolicyError},
     telemetry::{Ask, Metrics, Sources, Vocabulary},
     wsman::{self, EnvelopeError},
@@ -38,7 +46,12 @@ pub(super) struct Shared {
 ///
 /// # Errors
 /// When one request could match two routes.
-pub(super) fn spine(config: &Config, shared: &Shared, former: Option<&Spine>) -> Result<Spine, PolicyError> {
+pub(super) fn spine(
+    config: &Config,
+    shared: &Shared,
+    former: Option<&Spine>,
+    local: Option<LocalAccounts>,
+) -> Result<Spine, PolicyError> {
     let settings = config.policy.clone();
     let policy = match former {
         Some(former) => former.policy.reloaded(settings)?,
@@ -49,7 +62,11 @@ pub(super) fn spine(config: &Config, shared: &Shared, former: Option<&Spine>) ->
     let backends = Backends::new(backend_settings(config, limits), resolver(config), Arc::clone(&shared.door));
     Ok(Spine {
         policy,
-        authenticator: Authenticator::new(peer_rules(config)),
+        authenticator: Authenticator::new(
+            authenticator(config, local),
+            &shared.door,
+            former.map(|former| &former.authenticator),
+        ),
         people: People::new(people(config)),
         audit: Arc::clone(&shared.audit),
         credentials: Arc::new(credentials),
@@ -99,6 +116,74 @@ fn resolver(config: &Config) -> Arc<dyn Fn(&HostName) -> Option<IpAddr> + Send +
     Arc::new(move |name| names.lookup(name))
 }
 
+/// By what clients prove who they are.
+fn authenticator(config: &Config, local: Option<LocalAccounts>) -> AuthenticatorSettings {
+    let service = &config.service;
+    let keys = service.keytab.as_ref().map(|keytab| KeySettings {
+        keytab: keytab.clone(),
+        replay_cache: config.kerberos.replay_cache.join("accepted"),
+        delegates_as: delegates_as(config, keytab),
+        takes_forwarded: delegates_by_tickets(config),
+    });
+    let entrances = config.listeners.iter().map(|listener| {
+        let names = listener.names.iter().map(ToString::to_string).collect();
+        let clear_text = !listener.is_open() || service.allow_unencrypted;
+        (Arc::clone(&listener.settings.name), Entrance { names, clear_text })
+    });
+    AuthenticatorSettings {
+        peers: peer_rules(config),
+        realms: config.realms.clone(),
+        entrances: Entrances::new(entrances),
+        cbt: service.cbt,
+        keys,
+        local,
+        basic: service.basic.clone(),
+    }
+}
+
+/// Whether a route goes to hosts with the ticket that a person came in with.
+fn delegates_by_tickets(config: &Config) -> bool {
+    let mut choices = config.policy.routes.iter().flat_map(|route| route.backend.approaches.values());
+    choices.any(|approach| approach.choice.kind() == "ticket")
+}
+
+/// The account whose keys are in the service's keytab too: for it a client's ticket is evidence.
+fn delegates_as(config: &Config, keytab: &Path) -> Option<String> {
+    if !delegates_by_tickets(config) {
+        return None;
+    }
+    let held = gssapi::keytab_principals(keytab).unwrap_or_default();
+    config.accounts.values().find_map(|account| match account {
+        Account::Keytab { principal, .. } => held.contains(principal).then(|| principal.clone()),
+        Account::Password { .. } | Account::Certificate(_) => None,
+    })
+}
+
+/// The accounts that come in by NTLM, read from their file.
+///
+/// # Errors
+/// Where the file can't be read, or a line of it is not an account.
+pub(super) fn local_accounts(config: &Config) -> Result<Option<LocalAccounts>, ConfigErrors> {
+    let Some(NtlmAccounts { file, realm, principals }) = &config.service.ntlm_accounts else { return Ok(None) };
+    let wrong = |what: String| ConfigErrors::of(vec![config.wrong_file(file, what)]);
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) => return wrong(error.to_string()).map(|()| None),
+    };
+    let accounts = match ntlm::accounts_from(&text) {
+        Ok(accounts) => accounts,
+        Err(error) => return wrong(error.to_string()).map(|()| None),
+    };
+    let dns = config.listeners.iter().find_map(|listener| listener.names.first()).map(ToString::to_string);
+    let server = ntlm::ServerNames {
+        computer: realm.clone(),
+        domain: realm.clone(),
+        dns: dns.unwrap_or_else(|| realm.to_ascii_lowercase()),
+    };
+    let verifier = ntlm::Verifier { server, accounts, skew: SKEW };
+    Ok(Some(LocalAccounts::new(verifier, config.realms.clone(), realm.clone(), principals.clone())))
+}
+
 fn peer_rules(config: &Config) -> Vec<PeerRule> {
     let mut rules = Vec::new();
     for listener in &config.listeners {
@@ -141,7 +226,20 @@ pub(super) fn check_keytabs(config: &Config) -> Result<(), ConfigErrors> {
         }
         Account::Password { .. } | Account::Certificate(_) => None,
     });
-    ConfigErrors::of(wrong.collect())
+    ConfigErrors::of(wrong.chain(service_keytab(config)).collect())
+}
+
+/// What is wrong with the keys of the gateway's own service.
+fn service_keytab(config: &Config) -> Option<config::ConfigError> {
+    let keytab = config.service.keytab.as_ref()?;
+    match gssapi::keytab_principals(keytab) {
+        Ok(held) if held.iter().any(|principal| is_service(principal)) => None,
+        Ok(_) => Some(config.wrong_file(
+            keytab,
+            "it holds no key of HTTP, WSMAN or HOST; add HTTP/ and the listener's name".to_owned(),
+        )),
+        Err(error) => Some(config.wrong_file(keytab, super::refusal::chain(&error))),
+    }
 }
 
 /// The words that metrics may be labelled with: the configuration's, and the stages' own.
@@ -151,7 +249,7 @@ pub(super) fn vocabulary(config: &Config) -> Vocabulary {
     let reasons = gate
         .chain(handshakes)
         .chain(Denied::REASONS)
-        .chain(AuthnError::REASONS.iter().copied())
+        .chain(AuthnError::reasons())
         .chain(EnvelopeError::REASONS.iter().copied())
         .chain(CredentialError::REASONS)
         .chain(backend::REASONS.iter().copied())
@@ -197,3 +295,5 @@ pub(super) fn readiness(serving: &Arc<Serving>) -> Ask {
 
 /// Tells apart connections that were made under different states of the configuration.
 static GENERATION: AtomicU64 = AtomicU64::new(1);
+/// How far a client's clock may be from ours, and how long it may think about a challenge: as much as Kerberos allows.
+const SKEW: Duration = Duration::from_secs(300);

@@ -26,14 +26,19 @@ use self::{
     refusal::{Refusal, Stage},
     trace::Trace,
 };
+use bytes::Bytes;
+
 use crate::{
     audit::Audit,
-    authn::{Authenticator, ConnectionProof, Evidence, People, Step},
+    authn::{Authenticator, ConnectionProof, Evidence, People, Reply, SealError, Step, UnsealError, Unsealed},
     backend::{Backends, Outgoing},
     credential::Credentials,
-    listener::{ClientConnection, PsVersion, Request},
+    listener::{ClientConnection, PsVersion, Request, RequestError, Response},
     policy::{Asked, Denied, Destination, Policy, RequestTarget},
-    wsman::{Charset, Envelope, EnvelopeError, Limits},
+    wsman::{
+        Charset, Envelope, EnvelopeError, Limits,
+        sealed::{self, Protocol},
+    },
 };
 
 /// The stages, as one state of the configuration has them.
@@ -54,17 +59,21 @@ struct Spine {
 struct Session {
     client: ClientConnection,
     proof: ConnectionProof,
+    /// What the answer to the request under way also carries: the gateway's side of a handshake.
+    reply: Reply,
+    /// How the request under way was sealed, and its answer is to be.
+    sealed: Option<Protocol>,
 }
 
 impl Spine {
     /// One request. Each stage once, in order.
     async fn handle(&self, session: &mut Session, request: &Request, trace: &mut Trace) -> Result<(), Refusal> {
         let destination = self.select(&session.client, request);
-        let evidence = self.prove(session, request, destination.as_ref())?;
+        let Some(evidence) = self.prove(session, request, destination.as_ref(), trace).await? else { return Ok(()) };
         trace.proved(&evidence);
         let destination = destination?;
         trace.destined(&destination);
-        let envelope = trace.timed(Stage::Wsman, || self.open(request))?;
+        let envelope = trace.timed(Stage::Wsman, || self.open(session, request, &evidence))?;
         trace.parsed(&envelope);
         let person = trace.timed(Stage::Authn, || self.people.identify(&evidence, &envelope))?;
         trace.identified(&person);
@@ -92,33 +101,92 @@ impl Spine {
         })
     }
 
-    /// What the request proves of what the route accepts; an unknown route looks like one that accepts all that its listener does.
-    fn prove(
+    /// What the request proves of what the route accepts; an unknown route looks like one that accepts all that its listener does. Nothing is left
+    /// to do where the request was only a leg of a handshake.
+    async fn prove(
         &self,
         session: &mut Session,
         request: &Request,
         destination: Result<&Destination, &Denied>,
-    ) -> Result<Evidence, Refusal> {
+        trace: &mut Trace,
+    ) -> Result<Option<Evidence>, Refusal> {
         let accept = match destination {
             Ok(destination) => destination.accept(),
             Err(_) => self.policy.offered(session.client.listener()),
         };
-        match self.authenticator.step(&mut session.proof, &session.client, request, accept)? {
-            Step::Proved(evidence) => Ok(evidence),
+        if request.authorization.is_none() && is_sealed(request) && !session.proof.has_context() {
+            return Err(UnsealError::NoContext.into());
+        }
+        let step = self.authenticator.step(&mut session.proof, &session.client, request, accept);
+        match trace.awaited(Stage::Authn, step).await? {
+            Step::Proved(evidence, reply) => {
+                session.reply = reply;
+                Ok(Some(evidence))
+            }
+            Step::Shaken { status, reply } => {
+                session.reply = reply;
+                trace.shaken(status);
+                session.shaken(status, trace.request_id()).await?;
+                Ok(None)
+            }
             Step::Challenge(challenge) => Err(Refusal::challenged(challenge)),
         }
     }
 
-    /// The one strict parse.
-    fn open(&self, request: &Request) -> Result<Envelope, EnvelopeError> {
-        let declared = match &request.content_type {
-            Some(content_type) => Charset::of_content_type(content_type)?,
-            None => None,
+    /// Unseals, and then the one strict parse.
+    fn open(&self, session: &mut Session, request: &Request, evidence: &Evidence) -> Result<Envelope, Refusal> {
+        let (body, declared) = match request.content_type.as_deref() {
+            Some(content_type) if sealed::is_sealed(content_type) => {
+                if !evidence.opens_sealed() {
+                    return Err(UnsealError::NoContext.into());
+                }
+                let unsealed = session.proof.unseal(content_type, &request.body, &self.limits)?;
+                let Unsealed { plain, charset, protocol } = unsealed;
+                session.sealed = Some(protocol);
+                (Bytes::from(plain), Some(charset))
+            }
+            _ if !self.authenticator.takes_clear_text(&session.client) => return Err(Refusal::not_sealed()),
+            Some(content_type) => (request.body.clone(), Charset::of_content_type(content_type)?),
+            None => (request.body.clone(), None),
         };
-        let envelope = Envelope::parse(request.body.clone(), declared, &self.limits)?;
+        let envelope = Envelope::parse(body, declared, &self.limits)?;
         match envelope.operation_timeout() {
-            Some(timeout) if timeout > self.max_timeout => Err(EnvelopeError::TimeoutTooLong),
+            Some(timeout) if timeout > self.max_timeout => Err(EnvelopeError::TimeoutTooLong.into()),
             Some(_) | None => Ok(envelope),
         }
     }
+}
+
+impl Session {
+    /// The connection of `client`, which has proved nothing yet.
+    fn new(client: ClientConnection) -> Self {
+        Self { client, proof: ConnectionProof::default(), reply: Reply::default(), sealed: None }
+    }
+
+    /// Receives the next request; what belonged to the one before is over.
+    async fn next_request(&mut self) -> Result<Option<Request>, RequestError> {
+        (self.reply, self.sealed) = (Reply::default(), None);
+        self.client.next_request().await
+    }
+
+    /// The content type and bytes that `plain` goes out as: sealed, where the request was.
+    fn protect(&mut self, plain: Bytes) -> Result<(&'static str, Bytes), SealError> {
+        match self.sealed {
+            None => Ok(("application/soap+xml;charset=UTF-8", plain)),
+            Some(protocol) => {
+                let body = self.proof.seal(protocol, &plain)?;
+                Ok((sealed::content_type(protocol), Bytes::from(body)))
+            }
+        }
+    }
+
+    /// Sends `response`, with the gateway's side of the handshake where there is one.
+    async fn respond(&mut self, mut response: Response) -> Result<(), Refusal> {
+        response.headers.extend(self.reply.header().map(|value| ("WWW-Authenticate", value.to_owned())));
+        self.client.respond(&response).await.map_err(|_| Refusal::client_gone())
+    }
+}
+
+fn is_sealed(request: &Request) -> bool {
+    request.content_type.as_deref().is_some_and(sealed::is_sealed)
 }

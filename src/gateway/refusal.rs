@@ -2,7 +2,7 @@
 
 use crate::{
     audit::{AuditError, Blame},
-    authn::{AuthnError, CertificateError, Challenge, IdentifyError},
+    authn::{AuthnError, CertificateError, Challenge, IdentifyError, SealError, UnsealError},
     backend::BackendError,
     credential::CredentialError,
     listener::{FailureReason, Gone, Reason},
@@ -64,6 +64,8 @@ pub(crate) enum Reply {
     Fault(FaultKind),
     /// A bare status with a line of text.
     Status(u16),
+    /// A bare status, as Windows answers what it can't read.
+    Empty(u16),
     /// Nothing more: the strict gate has answered with this status.
     Answered(u16),
     /// Nothing: the client has gone.
@@ -76,7 +78,7 @@ impl Reply {
         match self {
             Self::Challenge(challenge) => Some(challenge.status()),
             Self::Fault(_) => Some(500),
-            Self::Status(status) | Self::Answered(status) => Some(*status),
+            Self::Status(status) | Self::Empty(status) | Self::Answered(status) => Some(*status),
             Self::Gone => None,
         }
     }
@@ -85,7 +87,7 @@ impl Reply {
     pub(super) fn fault_code(&self) -> Option<u32> {
         match self {
             Self::Fault(kind) => Some(kind.number()),
-            Self::Challenge(_) | Self::Status(_) | Self::Answered(_) | Self::Gone => None,
+            Self::Challenge(_) | Self::Status(_) | Self::Empty(_) | Self::Answered(_) | Self::Gone => None,
         }
     }
 }
@@ -109,7 +111,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     /// The reasons that are the spine's own.
-    pub(super) const REASONS: [&'static str; 4] = ["client_gone", "not_recordable", "no_evidence", "scheme_not_accepted"];
+    pub(super) const REASONS: [&'static str; 4] = ["client_gone", "not_recordable", "not_sealed", "answer_not_sealed"];
 
     /// The client's certificate stopped counting while its request was under way.
     pub(super) fn no_longer_trusted(reason: FailureReason) -> Self {
@@ -155,8 +157,48 @@ impl Refusal {
             blame: Blame::Client,
             reason,
             public: challenge.text().to_owned(),
-            private: challenge.text().to_owned(),
+            private: challenge.cause().to_owned(),
             reply: Reply::Challenge(challenge),
+        }
+    }
+}
+
+impl Refusal {
+    /// A body that everybody on the way could read, where none may come in.
+    pub(super) fn not_sealed() -> Self {
+        Self {
+            stage: Stage::Wsman,
+            blame: Blame::Client,
+            reason: "not_sealed",
+            reply: Reply::Empty(500),
+            public: String::new(),
+            private: "the body is not sealed, and this listener takes sealed ones only".to_owned(),
+        }
+    }
+}
+
+impl From<UnsealError> for Refusal {
+    fn from(error: UnsealError) -> Self {
+        Self {
+            stage: Stage::Wsman,
+            blame: Blame::Client,
+            reason: error.reason(),
+            reply: Reply::Empty(400),
+            public: String::new(),
+            private: chain(&error),
+        }
+    }
+}
+
+impl From<SealError> for Refusal {
+    fn from(error: SealError) -> Self {
+        Self {
+            stage: Stage::Wsman,
+            blame: Blame::Client,
+            reason: "answer_not_sealed",
+            reply: Reply::Empty(500),
+            public: String::new(),
+            private: chain(&error),
         }
     }
 }
@@ -216,12 +258,19 @@ impl From<Denied> for Refusal {
 
 impl From<AuthnError> for Refusal {
     fn from(error: AuthnError) -> Self {
+        let (blame, status, public) = match &error {
+            AuthnError::Certificate(_) => (Blame::Client, 403, "the client certificate is not accepted"),
+            AuthnError::Unavailable(_) => (Blame::Gateway, 503, "the gateway can't look at tickets now; try again later"),
+            AuthnError::KdcUnavailable(_) | AuthnError::KdcNotProved(_) => {
+                (Blame::Backend, 503, "the realm's key distribution centre does not answer; try again later")
+            }
+        };
         Self {
             stage: Stage::Authn,
-            blame: Blame::Client,
+            blame,
             reason: error.reason(),
-            reply: Reply::Status(403),
-            public: "the client certificate is not accepted".to_owned(),
+            reply: Reply::Status(status),
+            public: public.to_owned(),
             private: chain(&error),
         }
     }
@@ -240,7 +289,11 @@ impl From<IdentifyError> for Refusal {
             blame: Blame::Client,
             reason: error.reason(),
             reply: Reply::Fault(FaultKind::AccessDenied),
-            public: "this identity is not known here".to_owned(),
+            public: match error {
+                IdentifyError::Certificate(_) | IdentifyError::Ticket(_) => "this identity is not known here",
+                IdentifyError::TwoPeople { .. } => "the certificate and the Authorization header name different people",
+            }
+            .to_owned(),
             private: chain(&error),
         }
     }

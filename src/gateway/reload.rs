@@ -75,6 +75,7 @@ impl Chores {
     fn sweep(&self) {
         let spine = self.serving.spine.load();
         spine.backends.reap();
+        spine.authenticator.sweep();
         spine.policy.ownership().expire(Instant::now());
         for tls in self.tls.iter().filter(|tls| tls.changed()) {
             self.take_files(tls);
@@ -122,8 +123,9 @@ impl Chores {
         if Fixed::of(&config) != self.fixed {
             return Err("`listeners`, `audit`, `admin` and `kerberos` only change with a restart".to_owned());
         }
+        let local = assembly::local_accounts(&config).map_err(|error| chain(&error))?;
         let former = self.serving.spine.load();
-        let spine = assembly::spine(&config, &self.shared, Some(&former)).map_err(|error| error.to_string())?;
+        let spine = assembly::spine(&config, &self.shared, Some(&former), local).map_err(|error| error.to_string())?;
         self.serving.spine.store(Arc::new(spine));
         Ok(config.summary())
     }

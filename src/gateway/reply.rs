@@ -45,8 +45,8 @@ impl Spine {
                 return Err(BackendError::BrokenAnswer { endpoint, source: Defect::Several }.into());
             }
         }
-        let response = soap(answers.status(), first.body, trace.request_id());
-        session.client.respond(&response).await.map_err(|_| Refusal::client_gone())
+        let (content_type, body) = session.protect(first.body)?;
+        session.respond(response(answers.status(), content_type, body, trace.request_id())).await
     }
 
     /// Several envelopes, each as it arrives; an error after the first breaks the framing, so that no client takes it for complete.
@@ -58,9 +58,11 @@ impl Spine {
         (first, mut second, mut answers): (Answer, Option<Answer>, Answers),
         trace: &mut Trace,
     ) -> Result<(), Refusal> {
-        let head = soap(answers.status(), Bytes::new(), trace.request_id());
+        let (content_type, part) = session.protect(first.body)?;
+        let mut head = response(answers.status(), content_type, Bytes::new(), trace.request_id());
+        head.headers.extend(session.reply.header().map(|value| ("WWW-Authenticate", value.to_owned())));
         session.client.begin_stream(&head).await.map_err(|_| Refusal::client_gone())?;
-        session.client.write_part(&first.body).await.map_err(|_| Refusal::client_gone())?;
+        session.client.write_part(&part).await.map_err(|_| Refusal::client_gone())?;
         loop {
             let next = match second.take() {
                 Some(second) => Some(second),
@@ -69,7 +71,8 @@ impl Spine {
             let Some(answer) = next else { break };
             self.learn(permit, envelope, &answer);
             trace.answered(&answer, answers.status());
-            session.client.write_part(&answer.body).await.map_err(|_| Refusal::client_gone())?;
+            let (_, part) = session.protect(answer.body)?;
+            session.client.write_part(&part).await.map_err(|_| Refusal::client_gone())?;
         }
         session.client.finish_stream().await.map_err(|_| Refusal::client_gone())
     }
@@ -130,7 +133,10 @@ impl Spine {
         }
         let response = match &refusal.reply {
             Reply::Gone | Reply::Answered(_) => return,
+            Reply::Empty(status) => empty(*status, id),
             Reply::Challenge(challenge) => {
+                // What a handshake brought is void where nothing was proved.
+                session.reply = crate::authn::Reply::default();
                 let mut response = text(challenge.status(), challenge.text(), id);
                 let schemes = challenge.schemes().iter();
                 response.headers.extend(schemes.map(|scheme| ("WWW-Authenticate", (*scheme).to_owned())));
@@ -143,16 +149,30 @@ impl Spine {
                 }
                 response
             }
-            Reply::Fault(kind) => fault(*kind, &refusal.public, trace.message_id(), id),
+            Reply::Fault(kind) => {
+                let xml = fault(*kind, &refusal.public, trace.message_id(), id);
+                match session.protect(xml) {
+                    Ok((content_type, body)) => response(500, content_type, body, id),
+                    // Nothing is told in clear to a client that sealed.
+                    Err(_) => empty(500, id),
+                }
+            }
         };
         // Where the client has gone in the meantime there is nobody to tell; the record says what happened.
-        drop(session.client.respond(&response).await);
+        drop(session.respond(response).await);
     }
 }
 
-/// A SOAP answer.
-fn soap(status: u16, body: Bytes, id: &RequestId) -> Response {
-    response(status, "application/soap+xml;charset=UTF-8", body, id)
+impl Session {
+    /// Answers a leg of a handshake that came without a request.
+    pub(super) async fn shaken(&mut self, status: u16, id: &RequestId) -> Result<(), Refusal> {
+        self.respond(empty(status, id)).await
+    }
+}
+
+/// A status and nothing more.
+fn empty(status: u16, id: &RequestId) -> Response {
+    Response { status, headers: vec![("X-Request-Id", id.to_string())], body: Bytes::new() }
 }
 
 fn response(status: u16, content_type: &str, body: Bytes, id: &RequestId) -> Response {
@@ -167,10 +187,9 @@ fn text(status: u16, line: &str, id: &RequestId) -> Response {
 }
 
 /// A fault that clients print, with the request id in its text.
-fn fault(kind: FaultKind, reason: &str, relates_to: Option<&MessageId>, id: &RequestId) -> Response {
+fn fault(kind: FaultKind, reason: &str, relates_to: Option<&MessageId>, id: &RequestId) -> Bytes {
     let text = format!("winrm-gateway: {reason} (request {id})");
-    let xml = Fault::new(kind, &text).to_xml(relates_to, &format!("uuid:{id}"));
-    soap(500, Bytes::from(xml), id)
+    Bytes::from(Fault::new(kind, &text).to_xml(relates_to, &format!("uuid:{id}")))
 }
 
 /// After how many seconds a refused client may try again.

@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use super::{Session, Spine, refusal::Refusal, trace::Trace};
 use crate::{
     audit::{self, Audit},
-    authn::ConnectionProof,
     listener::{ClientAddr, ClientConnection, ConnectionFailure, Handler, Request, RequestError},
     telemetry::Metrics,
 };
@@ -23,9 +22,9 @@ pub(super) struct Serving {
 #[async_trait]
 impl Handler for Serving {
     async fn connection(self: Arc<Self>, client: ClientConnection) {
-        let mut session = Session { client, proof: ConnectionProof::default() };
+        let mut session = Session::new(client);
         loop {
-            match session.client.next_request().await {
+            match session.next_request().await {
                 Ok(Some(request)) => {
                     let spine = self.spine.load_full();
                     // Boxed, so that a connection that waits for its next request does not hold the room for one.

@@ -1,6 +1,13 @@
 //! From a configuration to a running gateway, and from a signal to its end.
 
-use std::{io, path::Path, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::Path,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -107,12 +114,14 @@ impl Gateway {
             breaker_pause: config.kerberos.breaker_pause,
         }));
         assembly::check_keytabs(&config)?;
+        let local = assembly::local_accounts(&config)?;
         let bound = bind(&config)?;
         let audit = Arc::new(Audit::open(&assembly::audit_settings(&config.audit))?);
+        private_directory(&config.kerberos.replay_cache)?;
         let metrics = Arc::new(Metrics::new(assembly::vocabulary(&config))?);
         audit.on_sync(metrics.sync_observer());
         let shared = Shared { door, audit: Arc::clone(&audit), metrics: Arc::clone(&metrics) };
-        let spine = assembly::spine(&config, &shared, None).map_err(|PolicyError::Overlap { first, second }| {
+        let spine = assembly::spine(&config, &shared, None, local).map_err(|PolicyError::Overlap { first, second }| {
             StartError::Process(io::Error::other(format!("routes {first} and {second} overlap")))
         })?;
         let serving =
@@ -150,6 +159,18 @@ impl Gateway {
         tracing::info!("Stopped");
         Ok(())
     }
+}
+
+/// Makes the directory of the replay cache where it is missing. Nobody else may write there: who could empty it could replay tickets.
+fn private_directory(path: &Path) -> Result<(), StartError> {
+    let wrong = |cause: io::Error| {
+        StartError::Process(io::Error::new(cause.kind(), format!("kerberos.replay_cache {}: {cause}", path.display())))
+    };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(wrong)?;
+    if std::fs::metadata(path).map_err(wrong)?.permissions().mode() & 0o077 != 0 {
+        return Err(wrong(io::Error::other("others can look into it; run `chmod 0700`")));
+    }
+    Ok(())
 }
 
 /// Keeps keys and passwords out of core dumps and away from other processes of the same user.

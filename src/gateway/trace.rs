@@ -111,6 +111,12 @@ impl Trace {
         self.facts().method = Some(method);
     }
 
+    /// The request was a leg of a handshake, answered with this status.
+    pub(super) fn shaken(&mut self, status: u16) {
+        self.outcome.stage = Stage::Authn.as_str();
+        self.outcome.status = Some(status);
+    }
+
     /// Route and host are known.
     pub(super) fn destined(&mut self, destination: &Destination) {
         let facts = self.facts();
@@ -216,7 +222,9 @@ impl Trace {
         match ended {
             Ok(()) => {
                 self.outcome.result = Ending::Succeeded;
-                self.outcome.stage = Stage::Backend.as_str();
+                if self.outcome.stage.is_empty() {
+                    self.outcome.stage = Stage::Backend.as_str();
+                }
             }
             Err(refusal) => self.refused(refusal),
         }
@@ -240,7 +248,7 @@ impl Trace {
         let outcome = &mut self.outcome;
         outcome.result = match (&refusal.reply, refusal.blame) {
             (Reply::Gone, _) => Ending::Abandoned,
-            (Reply::Challenge(_) | Reply::Fault(_) | Reply::Status(_) | Reply::Answered(_), Blame::Client) => Ending::Refused,
+            (Reply::Challenge(_) | Reply::Fault(_) | Reply::Status(_) | Reply::Empty(_) | Reply::Answered(_), Blame::Client) => Ending::Refused,
             (_, Blame::Gateway | Blame::Backend) => Ending::Failed,
         };
         outcome.stage = refusal.stage.as_str();

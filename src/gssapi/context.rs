@@ -7,7 +7,12 @@ use libgssapi_sys::{
     GSS_C_SEQUENCE_FLAG, gss_ctx_id_t, gss_delete_sec_context, gss_inquire_context,
 };
 
-use super::{credential::in_future, error::GssError, name::Name, status::check};
+use super::{
+    credential::{Credential, in_future},
+    error::GssError,
+    name::Name,
+    status::check,
+};
 
 /// What every handshake asks for and must get: proof of both sides, and messages that are secret, whole, fresh and in order.
 const REQUIRED: [(u32, &str); 5] = [
@@ -29,6 +34,20 @@ pub(super) fn require(flags: u32) -> Result<(), GssError> {
     if missing.is_empty() { Ok(()) } else { Err(GssError::MissingFlags { missing: missing.join(", ") }) }
 }
 
+/// What the client lets the server do in its name.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Delegated {
+    /// Nothing that was wanted.
+    #[default]
+    Nothing,
+    /// A ticket-granting ticket that the client forwarded, and that nobody kept.
+    Discarded,
+    /// The client's own ticket, as evidence for constrained delegation (`S4U2Proxy`).
+    Evidence(Credential),
+    /// A ticket-granting ticket that the client forwarded.
+    Forwarded(Credential),
+}
+
 /// An established context: the only thing that seals. It has one owner at a time.
 #[derive(Debug)]
 pub(crate) struct SecurityContext {
@@ -37,6 +56,7 @@ pub(crate) struct SecurityContext {
     pub(super) client: Option<Name>,
     pub(super) expires: Instant,
     flags: u32,
+    delegated: Delegated,
     initiator: String,
     acceptor: String,
 }
@@ -65,6 +85,7 @@ impl SecurityContext {
             client,
             expires: in_future(lifetime),
             flags,
+            delegated: Delegated::Nothing,
             initiator: initiator.display()?.ok_or(GssError::Nameless)?,
             acceptor: acceptor.display()?.unwrap_or_default(),
         })
@@ -88,6 +109,16 @@ impl SecurityContext {
     /// Whether both sides named the same TLS channel. A client that named none is let in by GSSAPI: only this tells.
     pub(crate) const fn is_channel_bound(&self) -> bool {
         self.flags & GSS_C_CHANNEL_BOUND_FLAG != 0
+    }
+
+    /// What the client lets us do in its name; on the server's side only.
+    pub(crate) const fn delegated(&self) -> &Delegated {
+        &self.delegated
+    }
+
+    /// The same context with what came with it.
+    pub(super) fn with_delegated(self, delegated: Delegated) -> Self {
+        Self { delegated, ..self }
     }
 
     /// Whether messages may go over this context now.

@@ -10,7 +10,7 @@ use std::{
 
 use libgssapi_sys::{
     gss_acquire_cred_from, gss_acquire_cred_impersonate_name, gss_acquire_cred_with_password, gss_cred_id_t,
-    gss_inquire_cred_by_mech, gss_release_cred, gss_set_neg_mechs, gss_store_cred_into,
+    gss_inquire_cred_by_mech, gss_inquire_cred_by_oid, gss_release_buffer_set, gss_release_cred, gss_set_neg_mechs, gss_store_cred_into,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
@@ -227,6 +227,26 @@ fn for_both_mechanisms(handle: &Handle, name: &Name, principal: &str) -> Result<
     finish(handle, Some(cache), principal)
 }
 
+/// What a client delegated, as a credential of our own for both mechanisms; its name must be the client's.
+pub(super) fn delegated(handle: &Handle, client: &str) -> Result<Credential, GssError> {
+    for_both_mechanisms(handle, &Name::principal(client)?, client)
+}
+
+/// Whether a delegated credential is the client's ticket for constrained delegation, and not a ticket-granting ticket that it forwarded.
+pub(super) fn is_evidence(handle: &Handle) -> Result<bool, GssError> {
+    let (mut minor, mut asked, mut set) = (0, ffi::oid(ffi::GET_CRED_IMPERSONATOR), std::ptr::null_mut());
+    // SAFETY: the handle is live, the identifier outlives the call, and the output is a local that is released below.
+    let major =
+        unsafe { gss_inquire_cred_by_oid(&raw mut minor, handle.0, &raw mut asked, &raw mut set) };
+    // SAFETY: null, or a set that GSSAPI has just made and that nobody changes.
+    let count = unsafe { set.as_ref() }.map_or(0, |set| set.count);
+    let mut ignored = 0;
+    // SAFETY: null, or the set that GSSAPI made; it is released once and not used afterwards.
+    unsafe { gss_release_buffer_set(&raw mut ignored, &raw mut set) };
+    check("gss_inquire_cred_by_oid", major, minor)?;
+    Ok(count > 0)
+}
+
 /// Acquires for Kerberos, bare and inside SPNEGO, and for nothing else.
 fn acquire(name: Option<&Name>, usage: i32, store: &mut Store) -> Result<Handle, GssError> {
     let (mut minor, mut mechanisms) = (0, Mechanisms::of([ffi::KRB5, ffi::SPNEGO]));
@@ -305,7 +325,24 @@ pub(super) fn in_future(lifetime: u32) -> Instant {
 }
 
 /// A credential inside GSSAPI; released on drop.
-struct Handle(gss_cred_id_t);
+pub(super) struct Handle(gss_cred_id_t);
+
+impl Handle {
+    /// A place for GSSAPI to put a credential.
+    pub(super) const fn empty() -> Self {
+        Self(std::ptr::null_mut())
+    }
+
+    /// Where GSSAPI puts it; only for an empty one.
+    pub(super) const fn as_mut_ptr(&mut self) -> *mut gss_cred_id_t {
+        &raw mut self.0
+    }
+
+    /// Whether nothing was put there.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_null()
+    }
+}
 
 // SAFETY: GSSAPI locks a credential while it uses it, so it may be moved to any thread.
 unsafe impl Send for Handle {}

@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::{
+    acceptor::{Accepted, Acceptor},
     bindings::ChannelBindings,
     breaker::{Breakers, is_failure},
     credential::{self, Credential},
@@ -159,6 +160,16 @@ impl Door {
             self.breakers.failed(credential.realm());
         }
         result
+    }
+
+    /// Takes a client's token, on a thread of its own: the replay cache is a file.
+    ///
+    /// # Errors
+    /// When the token proves nothing.
+    pub(crate) async fn accept(&self, acceptor: Acceptor, token: Vec<u8>) -> Result<Accepted, GssError> {
+        let deadline = self.deadline();
+        let running = self.start(Call::Accept, deadline, move || acceptor.step(&token)).await?;
+        self.result("the keytab's realm", deadline, running).await
     }
 
     /// Makes a call that asks the KDC of `realm`.

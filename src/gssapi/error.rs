@@ -135,6 +135,12 @@ pub(crate) enum Class {
     NoKey,
     /// The password is wrong.
     WrongPassword,
+    /// The account is disabled, locked, or not to be used now.
+    AccountDisabled,
+    /// The account has expired.
+    AccountExpired,
+    /// The password is right and no longer counts.
+    PasswordExpired,
     /// Not encrypted.
     NotSealed,
     /// A required protection is missing.

@@ -13,6 +13,10 @@ pub(super) const NT_PRINCIPAL: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x0
 /// `GSS_C_NT_HOSTBASED_SERVICE` (RFC 2743 section 4.1): `service@host`.
 pub(super) const NT_HOSTBASED_SERVICE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x01, 0x04];
 
+/// `GSS_KRB5_GET_CRED_IMPERSONATOR` (`gssapi_krb5.h`): who a credential for constrained delegation belongs to.
+pub(super) const GET_CRED_IMPERSONATOR: &[u8] =
+    &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02, 0x05, 0x0e];
+
 /// The call is finished.
 pub(super) const COMPLETE: u32 = 0;
 /// The peer's next token is needed.

@@ -30,6 +30,20 @@ pub(crate) fn check(path: &Path, principal: Option<&str>) -> Result<(), GssError
     }
 }
 
+/// The principals whose keys a keytab holds, each once.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn held(path: &Path) -> Result<Vec<String>, GssError> {
+    check(path, None)?;
+    let bytes = fs::read(path)
+        .map_err(|error| GssError::KeytabUnreadable { path: path.to_owned(), cause: error.to_string() })?;
+    let mut held = principals(&bytes).unwrap_or_default();
+    held.sort();
+    held.dedup();
+    Ok(held)
+}
+
 /// The principals of a keytab (MIT's file format, version 2); none if it is not one.
 fn principals(bytes: &[u8]) -> Option<Vec<String>> {
     let mut rest = bytes.strip_prefix(&[5, 2])?;

@@ -40,13 +40,13 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use acceptor::{Accepted, Acceptor};
+pub(crate) use acceptor::{Accepted, Acceptor, Keep};
 pub(crate) use bindings::{BindingsError, ChannelBindings};
-pub(crate) use context::SecurityContext;
+pub(crate) use context::{Delegated, SecurityContext};
 pub(crate) use credential::Credential;
 pub(crate) use door::{Door, DoorSettings};
 pub(crate) use error::{Class, GssError};
-pub(crate) use keytab::check as check_keytab;
+pub(crate) use keytab::{check as check_keytab, held as keytab_principals};
 pub(crate) use initiator::{Initiated, Initiator, Mechanism};
 pub(crate) use seal::Sealed;
 pub(crate) use stats::{Call, CallStats, DoorStats, LATENCY_BUCKETS_MICROS};

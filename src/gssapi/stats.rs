@@ -14,6 +14,8 @@ pub(crate) enum Call {
     Password,
     /// Keys for accepting.
     Acceptor,
+    /// A leg of a handshake from the server's side.
+    Accept,
     /// `S4U2Self`.
     Impersonate,
     /// The ticket for a service: `S4U2Proxy`, or a plain TGS exchange.
@@ -24,8 +26,15 @@ pub(crate) enum Call {
 
 impl Call {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Keytab, Self::Password, Self::Acceptor, Self::Impersonate, Self::Prefetch, Self::Initiate];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Keytab,
+        Self::Password,
+        Self::Acceptor,
+        Self::Accept,
+        Self::Impersonate,
+        Self::Prefetch,
+        Self::Initiate,
+    ];
 
     /// The label in metrics.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -33,6 +42,7 @@ impl Call {
             Self::Keytab => "keytab",
             Self::Password => "password",
             Self::Acceptor => "acceptor",
+            Self::Accept => "accept",
             Self::Impersonate => "impersonate",
             Self::Prefetch => "prefetch",
             Self::Initiate => "initiate",

@@ -92,6 +92,12 @@ const fn by_code(minor: i32) -> Option<Class> {
         -1_765_328_339 | -1_765_328_203 | -1_765_328_154 | -1_765_328_240 => Class::NoKey,
         // KRB5KDC_ERR_PREAUTH_FAILED, KRB5KRB_AP_ERR_BAD_INTEGRITY
         -1_765_328_360 | -1_765_328_353 => Class::WrongPassword,
+        // KRB5KDC_ERR_CLIENT_REVOKED, KRB5KDC_ERR_CLIENT_NOTYET
+        -1_765_328_366 | -1_765_328_363 => Class::AccountDisabled,
+        // KRB5KDC_ERR_NAME_EXP
+        -1_765_328_383 => Class::AccountExpired,
+        // KRB5KDC_ERR_KEY_EXP
+        -1_765_328_361 => Class::PasswordExpired,
         _ => return None,
     })
 }

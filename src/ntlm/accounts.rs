@@ -86,6 +86,11 @@ impl Accounts {
         self.0.len()
     }
 
+    /// Whether `user` is one of them.
+    pub(crate) fn contains(&self, user: &str) -> bool {
+        self.find(user).is_some()
+    }
+
     /// The account that a client calls `user`.
     pub(super) fn find(&self, user: &str) -> Option<&Account> {
         self.0.get(&folded(user))
