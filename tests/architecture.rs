@@ -23,7 +23,10 @@ const MAP: &[(&str, &[&str])] = &[
         "config",
         &["authn", "policy", "wsman", "gssapi", "listener", "audit", "credential", "backend", "telemetry"],
     ),
-    ("diagnose", &["config", "authn", "policy", "wsman", "gssapi", "listener", "audit", "credential", "backend"]),
+    (
+        "diagnose",
+        &["config", "authn", "policy", "wsman", "gssapi", "listener", "audit", "credential", "backend"],
+    ),
 ];
 
 /// Crates that only the named modules may use.
@@ -71,7 +74,9 @@ fn sources() -> Vec<Source> {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs" | "testing.rs" | "testing")))
+    path.components().any(|part| {
+        matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs" | "testing.rs" | "testing"))
+    })
 }
 
 fn product_code(text: &str) -> String {
@@ -86,7 +91,8 @@ fn named_modules(text: &str, modules: &BTreeSet<&str>) -> BTreeSet<String> {
         let rest = text.get(at + "crate::".len()..).unwrap_or_default();
         let group = rest.strip_prefix('{').map(group_of);
         for item in group.unwrap_or_else(|| vec![rest.to_owned()]) {
-            let name: String = item.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let name: String =
+                item.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             if modules.contains(name.as_str()) {
                 named.insert(name);
             }
@@ -120,7 +126,11 @@ fn no_module_uses_one_that_the_map_does_not_give_it() {
     let modules: BTreeSet<&str> = map.keys().copied().collect();
     for source in sources() {
         let free = matches!(source.module.as_str(), "main" | "lib" | "gateway");
-        assert!(free || map.contains_key(source.module.as_str()), "{} is not on the map", source.path.display());
+        assert!(
+            free || map.contains_key(source.module.as_str()),
+            "{} is not on the map",
+            source.path.display()
+        );
         for named in named_modules(&source.text, &modules) {
             let allowed = free
                 || named == source.module
@@ -134,7 +144,8 @@ fn no_module_uses_one_that_the_map_does_not_give_it() {
 fn foreign_crates_stay_behind_their_doors() {
     for source in sources() {
         for (name, doors) in DOORS {
-            let used = source.text.contains(&format!("{name}::")) || source.text.contains(&format!("use {name}"));
+            let used =
+                source.text.contains(&format!("{name}::")) || source.text.contains(&format!("use {name}"));
             assert!(
                 !used || doors.contains(&source.module.as_str()),
                 "{} uses {name}, whose place is {doors:?}",
@@ -180,7 +191,10 @@ fn files_stay_short_enough_to_read() {
 fn an_import_group_is_read_as_the_compiler_reads_it() {
     let modules = BTreeSet::from(["audit", "policy", "wsman"]);
     let named = |text| named_modules(text, &modules).into_iter().collect::<Vec<_>>();
-    assert_eq!(named("use crate::{\n    audit::Recorded,\n    policy::{Route, wsman_like::X},\n};"), ["audit", "policy"]);
+    assert_eq!(
+        named("use crate::{\n    audit::Recorded,\n    policy::{Route, wsman_like::X},\n};"),
+        ["audit", "policy"]
+    );
     assert_eq!(named("fn f(x: crate::wsman::Envelope)"), ["wsman"]);
     assert_eq!(named("use crate::auditor::X;"), Vec::<String>::new());
 }

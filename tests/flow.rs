@@ -1,5 +1,4 @@
 //! The main job, end to end: real clients with nothing but a certificate, a real KDC, a host that says whom it saw.
-#![expect(clippy::expect_used, reason = "a test that can't set up what it needs must fail")]
 
 mod support;
 
@@ -84,7 +83,11 @@ fn an_active_directory_domain_delegates_as_well() {
         &dir.path().join("host"),
         &realm,
         &pki,
-        &support::host::Wanted { names: vec!["web01.test.example".to_owned()], keytab: realm.keytab("web01"), misbehave: None },
+        &support::host::Wanted {
+            names: vec!["web01.test.example".to_owned()],
+            keytab: realm.keytab("web01"),
+            misbehave: None,
+        },
     );
     let mut settings = Settings { domain: "test.example", ..Settings::default() };
     settings.auth = "negotiate";
@@ -202,7 +205,9 @@ fn identity_headers_of_a_client_reach_nobody() {
     let mut raw = lab.raw("alice");
     let headers = "X-Remote-User: Administrator\r\nX-Forwarded-Client-Cert: x\r\nVia: 1.1 x\r\nCookie: MS-WSMAN=1\r\n\
                    Connection: keep-alive, X-Gateway-User, Authorization\r\nX-Gateway-User: root\r\n";
-    let answer = raw.post_with("/hosts/web01.corp.example/wsman?PSVersion=5.1.1", headers, &envelope::get_config()).expect("an answer");
+    let answer = raw
+        .post_with("/hosts/web01.corp.example/wsman?PSVersion=5.1.1", headers, &envelope::get_config())
+        .expect("an answer");
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(answer.body.contains("alice@CORP.EXAMPLE"), "{answer:?}");
     let requests = lab.host.requests();
@@ -237,7 +242,10 @@ fn a_long_answer_in_several_envelopes_is_passed_on_as_it_comes() {
 fn a_stopped_gateway_ends_what_is_under_way_and_goes() {
     let mut lab = Lab::with().run();
     let mut raw: Raw = lab.raw("alice");
-    assert_eq!(raw.post("/hosts/web01.corp.example/wsman", &envelope::get_config()).expect("an answer").status, 200);
+    assert_eq!(
+        raw.post("/hosts/web01.corp.example/wsman", &envelope::get_config()).expect("an answer").status,
+        200
+    );
     let status = lab.gateway.stop();
     assert!(status.success(), "{status}: {}", lab.gateway.log());
     assert!(raw.is_closed());

@@ -55,15 +55,20 @@ fn threat_22_five_thousand_interleaved_requests_of_two_people_mix_nothing() {
 fn fifty_people_on_a_hundred_hosts_cost_the_kdc_one_s4u_each() {
     let hosts: Vec<String> = (1..=100).map(|number| format!("host{number:03}.fleet.corp.example")).collect();
     let people: Vec<String> = (1..=50).map(|number| format!("user{number:03}")).collect();
-    let lab = Lab::with().realm(&["--users", "50", "--hosts", "100"]).names(hosts.clone()).host_key("fleet").run();
+    let lab =
+        Lab::with().realm(&["--users", "50", "--hosts", "100"]).names(hosts.clone()).host_key("fleet").run();
     let lab = Arc::new(lab);
     assert_eq!(ask(&lab, &people, &hosts, 2, 100), 10_000);
     let log = lab.realm.kdc_log();
     let self_requests = log.lines().filter(|line| line.contains("PROTOCOL-TRANSITION")).count();
     let proxy_requests = log.lines().filter(|line| line.contains("CONSTRAINED-DELEGATION")).count();
     assert_eq!(self_requests, 50, "one S4U2Self for each person");
-    let pairs: std::collections::BTreeSet<(String, String)> =
-        lab.host.requests().iter().map(|request| (request["identity"].to_string(), request["spn"].to_string())).collect();
+    let pairs: std::collections::BTreeSet<(String, String)> = lab
+        .host
+        .requests()
+        .iter()
+        .map(|request| (request["identity"].to_string(), request["spn"].to_string()))
+        .collect();
     assert_eq!(proxy_requests, pairs.len(), "one S4U2Proxy for each person and host");
     assert_eq!(pairs.len(), 5000, "every person reached every host");
 }

@@ -51,22 +51,74 @@ fn a_configuration_that_can_not_be_served_is_refused_with_its_line_and_key() {
     fs::copy(&keytab, &open).expect("a copy");
     fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("a mode");
     let cases: Vec<(&str, String, String, usize, &str)> = vec![
-        ("an unknown key", "auth: kerberos".to_owned(), "auht: kerberos".to_owned(), line_of(&lab, "auth: kerberos"), "auht"),
-        ("a keytab that is not there", keytab.clone(), "/nowhere/svc.keytab".to_owned(), line_of(&lab, &keytab), "keytab"),
-        ("a keytab of another principal", keytab.clone(), other, line_of(&lab, &keytab), "svc-gw@CORP.EXAMPLE"),
-        ("a keytab that others can read", keytab.clone(), open.display().to_string(), line_of(&lab, &keytab), "chmod"),
-        ("an IP address without an spn", "spn: \"HTTP/{host}\"".to_owned(), "spn: \"HTTP/10.0.0.1\"".to_owned(), line_of(&lab, "spn: \"HTTP/{host}\""), "spn"),
-        ("a host without a list", "hosts: [\"*.corp.example\"]".to_owned(), "hosts: []".to_owned(), line_of(&lab, "hosts: [\"*.corp.example\"]"), "hosts"),
-        ("an account that is not there", "{ s4u: delegation }".to_owned(), "{ s4u: nobody }".to_owned(), line_of(&lab, "s4u: delegation"), "nobody"),
-        ("a method that is not switched on", "accept: [certificate]".to_owned(), "accept: [basic]".to_owned(), line_of(&lab, "accept: [certificate]"), "accept"),
+        (
+            "an unknown key",
+            "auth: kerberos".to_owned(),
+            "auht: kerberos".to_owned(),
+            line_of(&lab, "auth: kerberos"),
+            "auht",
+        ),
+        (
+            "a keytab that is not there",
+            keytab.clone(),
+            "/nowhere/svc.keytab".to_owned(),
+            line_of(&lab, &keytab),
+            "keytab",
+        ),
+        (
+            "a keytab of another principal",
+            keytab.clone(),
+            other,
+            line_of(&lab, &keytab),
+            "svc-gw@CORP.EXAMPLE",
+        ),
+        (
+            "a keytab that others can read",
+            keytab.clone(),
+            open.display().to_string(),
+            line_of(&lab, &keytab),
+            "chmod",
+        ),
+        (
+            "an IP address without an spn",
+            "spn: \"HTTP/{host}\"".to_owned(),
+            "spn: \"HTTP/10.0.0.1\"".to_owned(),
+            line_of(&lab, "spn: \"HTTP/{host}\""),
+            "spn",
+        ),
+        (
+            "a host without a list",
+            "hosts: [\"*.corp.example\"]".to_owned(),
+            "hosts: []".to_owned(),
+            line_of(&lab, "hosts: [\"*.corp.example\"]"),
+            "hosts",
+        ),
+        (
+            "an account that is not there",
+            "{ s4u: delegation }".to_owned(),
+            "{ s4u: nobody }".to_owned(),
+            line_of(&lab, "s4u: delegation"),
+            "nobody",
+        ),
+        (
+            "a method that is not switched on",
+            "accept: [certificate]".to_owned(),
+            "accept: [basic]".to_owned(),
+            line_of(&lab, "accept: [certificate]"),
+            "accept",
+        ),
     ];
     for (what, from, to, line, names) in cases {
         let (code, text) = serve_changed(&lab, |config| config.replacen(&from, &to, 1));
         assert_eq!(code, Some(78), "{what}: {text}");
-        assert!(text.contains(&format!("changed.yaml:{line}:")), "{what} is not said to be on line {line}: {text}");
+        assert!(
+            text.contains(&format!("changed.yaml:{line}:")),
+            "{what} is not said to be on line {line}: {text}"
+        );
         assert!(text.contains(names), "{what}: {text}");
     }
-    let (code, text) = serve_changed(&lab, |config| config.replacen(&certificate, &garbage.display().to_string(), 1));
+    let (code, text) =
+        serve_changed(&lab, |config| config.replacen(&certificate, &garbage.display().to_string(), 1));
     assert_eq!(code, Some(78), "{text}");
     assert!(text.contains("garbage.pem"), "{text}");
 }
@@ -86,7 +138,12 @@ fn every_file_in_config_is_accepted_and_a_missing_one_is_not() {
         let path = entry.expect("an entry").path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
             let output = gateway(&["check", "--syntax", "--config", &path.display().to_string()]);
-            assert!(output.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{}: {}",
+                path.display(),
+                String::from_utf8_lossy(&output.stderr)
+            );
             assert!(String::from_utf8_lossy(&output.stdout).contains(": ok, "), "{}", path.display());
             checked += 1;
         }
@@ -103,7 +160,8 @@ fn a_rule_that_is_taken_away_no_longer_holds_on_a_connection_that_is_open() {
     let mut raw = lab.raw("alice");
     assert_eq!(raw.post(WEB01, &envelope::get_config()).expect("an answer").status, 200);
     let text = fs::read_to_string(&lab.gateway.config).expect("the configuration");
-    fs::write(&lab.gateway.config, text.replace("*@CORP.EXAMPLE", "bob@CORP.EXAMPLE")).expect("a new configuration");
+    fs::write(&lab.gateway.config, text.replace("*@CORP.EXAMPLE", "bob@CORP.EXAMPLE"))
+        .expect("a new configuration");
     reload(&mut lab, "Configuration was read again");
     let answer = raw.post(WEB01, &envelope::get_config()).expect("an answer");
     assert_eq!(answer.status, 500, "{answer:?}");
@@ -144,9 +202,16 @@ fn a_certificate_that_is_revoked_on_disk_no_longer_counts_on_a_connection_that_i
     let answer = raw.post(WEB01, &envelope::get_config()).expect("an answer");
     assert_eq!(answer.status, 403, "{answer:?}");
     assert!(raw.is_closed(), "a revoked client keeps its connection");
-    assert!(support::Raw::connect(lab.gateway.port, "gw.corp.example", &lab.pki.ca_file(), Some(&lab.pki.person("alice")))
+    assert!(
+        support::Raw::connect(
+            lab.gateway.port,
+            "gw.corp.example",
+            &lab.pki.ca_file(),
+            Some(&lab.pki.person("alice"))
+        )
         .and_then(|mut raw| raw.post(WEB01, &envelope::get_config()))
-        .is_err());
+        .is_err()
+    );
 }
 
 #[test]

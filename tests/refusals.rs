@@ -15,9 +15,16 @@ fn assert_refused(lab: &mut Lab, stage: &str, reason: &str) -> serde_json::Value
     let outcomes = lab.gateway.wait_for_records("outcome", 1);
     assert_eq!(outcomes.len(), 1, "exactly one outcome: {outcomes:?}");
     let outcome = outcomes.into_iter().next().expect("an outcome");
-    assert_eq!((outcome["stage"].as_str(), outcome["reason"].as_str()), (Some(stage), Some(reason)), "{outcome}");
+    assert_eq!(
+        (outcome["stage"].as_str(), outcome["reason"].as_str()),
+        (Some(stage), Some(reason)),
+        "{outcome}"
+    );
     assert!(lab.host.requests().is_empty(), "the host saw {:?}", lab.host.requests());
-    assert!(lab.gateway.metric("winrm_gateway_refusals_total", &format!("reason=\"{reason}\"")) >= 1.0, "no metric for {reason}");
+    assert!(
+        lab.gateway.metric("winrm_gateway_refusals_total", &format!("reason=\"{reason}\"")) >= 1.0,
+        "no metric for {reason}"
+    );
     outcome
 }
 
@@ -61,7 +68,9 @@ fn threat_29_accounts_that_are_never_impersonated_are_refused_before_the_kdc_is_
         let mut lab = Lab::with().run();
         let before = lab.realm.kdc_log().len();
         let certificate = lab.pki.client("privileged", &Person::upn(&format!("{person}@corp.example")));
-        let mut raw = Raw::connect(lab.gateway.port, "gw.corp.example", &lab.pki.ca_file(), Some(&certificate)).expect("a connection");
+        let mut raw =
+            Raw::connect(lab.gateway.port, "gw.corp.example", &lab.pki.ca_file(), Some(&certificate))
+                .expect("a connection");
         let answer = raw.post(WEB01, &envelope::get_config()).expect("an answer");
         assert_eq!(answer.status, 500, "{answer:?}");
         assert_refused(&mut lab, "policy", "not_impersonated");
@@ -178,7 +187,11 @@ fn threat_19_and_55_a_rogue_host_hurts_nobody() {
         assert_eq!(outcomes.len(), 1, "{mode}");
         let outcome = outcomes.first().expect("an outcome");
         assert_eq!(outcome["reason"], reason, "{mode}: {outcome}");
-        assert_eq!(lab.host.requests().len(), 1, "{mode}: nothing that may have been processed is sent twice");
+        assert_eq!(
+            lab.host.requests().len(),
+            1,
+            "{mode}: nothing that may have been processed is sent twice"
+        );
     }
 }
 
@@ -212,8 +225,12 @@ fn knock(lab: &Lab, client: Option<&Issued>) -> std::io::Result<support::Answer>
 fn certificates_that_do_not_count_are_refused_with_one_record_each() {
     let mut lab = Lab::with().run();
     let other = support::Pki::new(&lab.dir.path().join("other-pki"));
-    let expired = lab.pki.client("expired", &Person { not_after: (2021, 1, 1), ..Person::upn("alice@corp.example") });
-    let purpose = Person { usages: vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth], ..Person::upn("alice@corp.example") };
+    let expired =
+        lab.pki.client("expired", &Person { not_after: (2021, 1, 1), ..Person::upn("alice@corp.example") });
+    let purpose = Person {
+        usages: vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth],
+        ..Person::upn("alice@corp.example")
+    };
     let wrong_usage = lab.pki.client("wrong-usage", &purpose);
     for (name, certificate, reason) in [
         ("expired", &expired, "certificate_expired"),
@@ -260,7 +277,9 @@ fn a_certificate_that_maps_to_nobody_is_refused() {
 fn threat_04_a_header_beside_a_certificate_decides() {
     let mut lab = Lab::with().run();
     let mut raw = lab.raw("alice");
-    let answer = raw.post_with(WEB01, "Authorization: Basic Ym9iOng=\r\n", &envelope::get_config()).expect("an answer");
+    let answer = raw
+        .post_with(WEB01, "Authorization: Basic Ym9iOng=\r\n", &envelope::get_config())
+        .expect("an answer");
     assert_eq!(answer.status, 403, "{answer:?}");
     assert_refused(&mut lab, "authn", "scheme_not_accepted");
 }
@@ -329,7 +348,9 @@ fn malformed_requests_are_refused_and_forwarded_to_nobody() {
         let answer = lab.raw("alice").post(WEB01, text).expect("an answer");
         assert!(matches!(answer.status, 400 | 500), "{text}: {answer:?}");
     }
-    let two_lengths = format!("POST {WEB01} HTTP/1.1\r\nHost: gw.corp.example\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx");
+    let two_lengths = format!(
+        "POST {WEB01} HTTP/1.1\r\nHost: gw.corp.example\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx"
+    );
     for text in ["GET / HTTP/1.1\r\n\r\n", "garbage\r\n\r\n", two_lengths.as_str()] {
         let mut raw = lab.raw("alice");
         raw.send(text.as_bytes()).expect("a request");
@@ -368,7 +389,8 @@ fn threat_65_the_data_port_answers_for_no_admin_path() {
     let lab = Lab::with().run();
     for path in ["/metrics", "/healthz", "/readyz"] {
         let mut raw = lab.raw("alice");
-        raw.send(format!("GET {path} HTTP/1.1\r\nHost: gw.corp.example\r\n\r\n").as_bytes()).expect("a request");
+        raw.send(format!("GET {path} HTTP/1.1\r\nHost: gw.corp.example\r\n\r\n").as_bytes())
+            .expect("a request");
         let answer = raw.read().expect("an answer");
         assert!(matches!(answer.status, 404 | 405), "{path}: {answer:?}");
     }

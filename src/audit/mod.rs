@@ -68,11 +68,7 @@ impl Settings {
     /// Keeps the record in `directory`, everything else at its default.
     #[cfg(test)]
     pub(crate) fn new(directory: impl Into<PathBuf>) -> Self {
-        Self {
-            directory: directory.into(),
-            max_pending: 10_000,
-            sync_deadline: Duration::from_secs(1),
-        }
+        Self { directory: directory.into(), max_pending: 10_000, sync_deadline: Duration::from_secs(1) }
     }
 }
 
@@ -163,14 +159,7 @@ impl Audit {
             .name("audit".to_owned())
             .spawn(move || writer.run(ending))
             .map_err(AuditError::Thread)?;
-        Ok(Self {
-            queue,
-            clock,
-            observer,
-            thread,
-            ended: Some(ended),
-            sync_deadline: settings.sync_deadline,
-        })
+        Ok(Self { queue, clock, observer, thread, ended: Some(ended), sync_deadline: settings.sync_deadline })
     }
 
     /// Opens a request's place in the record, under a new id.

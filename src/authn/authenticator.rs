@@ -1,10 +1,6 @@
 //! Looks for evidence in a request and its connection, as each route accepts it.
 
-use std::{
-    fmt::Write as _,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use rustls::pki_types::UnixTime;
 use tokio::time::Instant;
@@ -108,7 +104,8 @@ impl Authenticator {
         let AuthenticatorSettings { peers, realms, entrances, cbt, keys, local, basic } = settings;
         let keys = keys.map(|keys| Arc::new(Keys::new(keys, Arc::clone(door))));
         let former = former.and_then(|former| former.passwords.as_ref());
-        let passwords = keys.as_ref().map(|keys| Passwords::new(basic, Arc::clone(door), Arc::clone(keys), former));
+        let passwords =
+            keys.as_ref().map(|keys| Passwords::new(basic, Arc::clone(door), Arc::clone(keys), former));
         let handshakes = Handshakes {
             door: Arc::clone(door),
             keys,
@@ -160,7 +157,10 @@ impl Authenticator {
             }
             Ok(Authorization::Basic(pair)) if accept.contains(AuthMethod::Basic) => {
                 if !self.takes_clear_text(client) {
-                    return challenge(Unproved::new("basic_in_clear", "a password is not taken over plain HTTP"));
+                    return challenge(Unproved::new(
+                        "basic_in_clear",
+                        "a password is not taken over plain HTTP",
+                    ));
                 }
                 self.log_in(&pair, proof, client, accept).await
             }
@@ -170,9 +170,10 @@ impl Authenticator {
             Err(BadAuthorization::Malformed) => {
                 challenge(Unproved::new("malformed_token", "the Authorization header is malformed"))
             }
-            Err(BadAuthorization::TooLarge) => {
-                challenge(Unproved::new("token_too_large", "the token in the Authorization header is too large"))
-            }
+            Err(BadAuthorization::TooLarge) => challenge(Unproved::new(
+                "token_too_large",
+                "the token in the Authorization header is too large",
+            )),
         }
     }
 
@@ -195,7 +196,10 @@ impl Authenticator {
         };
         let challenge = |why| Ok(Step::Challenge(Challenge::new(&self.possible(client, accept), why)));
         if established.has_expired() {
-            return challenge(Unproved::new("context_expired", "the ticket that the client came in with has expired"));
+            return challenge(Unproved::new(
+                "context_expired",
+                "the ticket that the client came in with has expired",
+            ));
         }
         if let Err(why) = self.still_known(established.proof()) {
             return challenge(why);
@@ -209,7 +213,9 @@ impl Authenticator {
                 Ok(Step::Proved(evidence, Reply::default()))
             }
             None => match self.by_connection(proof, client, accept)? {
-                Step::Proved(evidence, reply) => Ok(Step::Proved(Evidence { beside: Some(own), ..evidence }, reply)),
+                Step::Proved(evidence, reply) => {
+                    Ok(Step::Proved(Evidence { beside: Some(own), ..evidence }, reply))
+                }
                 Step::Shaken { .. } | Step::Challenge(_) => challenge(Unproved::new(
                     "method_not_accepted",
                     "the method that this connection was authenticated by is not accepted here",
@@ -226,10 +232,12 @@ impl Authenticator {
         accept: &Accept,
     ) -> Result<Step, AuthnError> {
         match self.by_certificate(proof, client, accept)? {
-            Step::Challenge(challenge) => match self.peer(client).filter(|_| accept.contains(AuthMethod::Peer)) {
-                Some(peer) => Ok(Step::Proved(Evidence::of(AuthMethod::Peer, peer), Reply::default())),
-                None => Ok(Step::Challenge(challenge)),
-            },
+            Step::Challenge(challenge) => {
+                match self.peer(client).filter(|_| accept.contains(AuthMethod::Peer)) {
+                    Some(peer) => Ok(Step::Proved(Evidence::of(AuthMethod::Peer, peer), Reply::default())),
+                    None => Ok(Step::Challenge(challenge)),
+                }
+            }
             proved @ (Step::Proved(..) | Step::Shaken { .. }) => Ok(proved),
         }
     }
@@ -297,7 +305,8 @@ impl Authenticator {
         let beside = proof.presented(client)?;
         match passwords.log_in(pair, &self.realms, Source::of(client.peer())).await {
             Login::Proved(password) => {
-                let evidence = Evidence { beside, ..Evidence::of(AuthMethod::Basic, Proof::Password(password)) };
+                let evidence =
+                    Evidence { beside, ..Evidence::of(AuthMethod::Basic, Proof::Password(password)) };
                 Ok(Step::Proved(evidence, Reply::default()))
             }
             Login::Unproved(why) => Ok(Step::Challenge(Challenge::new(&self.possible(client, accept), why))),
@@ -366,7 +375,12 @@ impl ConnectionProof {
     ///
     /// # Errors
     /// When there is no context, or the body is not what the client sealed next.
-    pub(crate) fn unseal(&mut self, content_type: &str, body: &[u8], limits: &Limits) -> Result<Unsealed, UnsealError> {
+    pub(crate) fn unseal(
+        &mut self,
+        content_type: &str,
+        body: &[u8],
+        limits: &Limits,
+    ) -> Result<Unsealed, UnsealError> {
         let Negotiation::Established(mut established) = std::mem::take(&mut self.negotiation) else {
             return Err(UnsealError::NoContext);
         };

@@ -109,7 +109,14 @@ mod tests {
 
     #[test]
     fn what_is_not_base64_or_too_long_is_no_token() {
-        for text in ["Negotiate", "Negotiate ", "Basic !", "Kerberos YWJ", "Negotiate YWJj, Basic dTpw", "Negotiate YW Jj"] {
+        for text in [
+            "Negotiate",
+            "Negotiate ",
+            "Basic !",
+            "Kerberos YWJ",
+            "Negotiate YWJj, Basic dTpw",
+            "Negotiate YW Jj",
+        ] {
             assert_eq!(parse(text).map(drop), Err(BadAuthorization::Malformed), "{text}");
         }
         let token = |bytes: usize| format!("Negotiate {}", STANDARD.encode(vec![7; bytes]));

@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Instant};
 
 use zeroize::Zeroizing;
 
-use super::{Accept, AuthMethod, authorization::Scheme, evidence::{NtlmProof, Proof, TicketProof}};
+use super::{
+    Accept, AuthMethod,
+    authorization::Scheme,
+    evidence::{NtlmProof, Proof, TicketProof},
+};
 use crate::{
     gssapi::{self, GssError},
     ntlm::{self, NtlmError},
@@ -97,7 +101,11 @@ impl Established {
 
     /// By NTLM.
     pub(super) fn ntlm(context: ntlm::SecurityContext, proof: NtlmProof) -> Self {
-        Self { context: Context::Ntlm(context), scheme: Scheme::Negotiate, proof: Proof::Ntlm(Arc::new(proof)) }
+        Self {
+            context: Context::Ntlm(context),
+            scheme: Scheme::Negotiate,
+            proof: Proof::Ntlm(Arc::new(proof)),
+        }
     }
 
     /// What it proves.
@@ -134,13 +142,19 @@ impl Established {
     ) -> Result<Unsealed, UnsealError> {
         let parts = sealed::decode(content_type, body, limits)?;
         // A client of the scheme Kerberos may write the other value, as pywinrm does; one of Negotiate has no reason to.
-        if !matches!((self.scheme, parts.protocol), (_, Protocol::Spnego) | (Scheme::Kerberos, Protocol::Kerberos)) {
+        if !matches!(
+            (self.scheme, parts.protocol),
+            (_, Protocol::Spnego) | (Scheme::Kerberos, Protocol::Kerberos)
+        ) {
             return Err(UnsealError::NoContext);
         }
         let mut plain = Zeroizing::new(match &mut self.context {
-            Context::Kerberos(context) => context.unseal(parts.header, parts.data).map_err(|error| match error {
-                GssError::NotSealed => UnsealError::IntegrityOnly,
-                other => UnsealError::Kerberos(other),
+            Context::Kerberos(context) => context.unseal(parts.header, parts.data).map_err(|error| {
+                if matches!(error, GssError::NotSealed) {
+                    UnsealError::IntegrityOnly
+                } else {
+                    UnsealError::Kerberos(error)
+                }
             })?,
             Context::Ntlm(context) => context.unseal(parts.header, parts.data).map_err(UnsealError::Ntlm)?,
         });

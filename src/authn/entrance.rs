@@ -36,7 +36,8 @@ impl Entrances {
 
     /// Whether `service` (`HTTP/host`, perhaps with port and realm) is the server that `client` is connected to.
     pub(super) fn is_ours(&self, service: &str, client: &ClientConnection) -> bool {
-        let configured = self.0.get(client.listener()).map(|entrance| entrance.names.as_slice()).unwrap_or_default();
+        let configured =
+            self.0.get(client.listener()).map(|entrance| entrance.names.as_slice()).unwrap_or_default();
         if !configured.is_empty() {
             return names_one_of(service, configured);
         }

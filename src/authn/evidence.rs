@@ -93,7 +93,7 @@ impl Evidence {
     }
 
     /// What was proved, for the record.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match &self.proof {
             Proof::Certificate(certificate) => format!("certificate sha256:{}", certificate.fingerprint()),
             Proof::Peer { process, .. } => process.clone(),

@@ -79,7 +79,12 @@ impl Handshakes {
         let half = match (half, is_continuation(&incoming.token)) {
             // A first token starts afresh, whatever was under way.
             (_, false) => self.begin(&incoming).await?,
-            (None, true) => return Err(unproved("no_handshake", "this token continues a handshake that did not begin on this connection")),
+            (None, true) => {
+                return Err(unproved(
+                    "no_handshake",
+                    "this token continues a handshake that did not begin on this connection",
+                ));
+            }
             (Some(half), true) => half.resumed(incoming.scheme)?,
         };
         let Half { acceptor, scheme, legs, began } = half;
@@ -88,10 +93,15 @@ impl Handshakes {
             Acceptor::Kerberos(acceptor) => {
                 let prefers_ntlm = ntlm::begins_ntlm(&incoming.token);
                 let accepted = self.door.accept(acceptor, incoming.token).await;
-                match accepted.map_err(|error| if prefers_ntlm { no_ntlm() } else { kerberos_failed(error) })? {
-                    gssapi::Accepted::Continue(acceptor, token) => Ok(Leg::Continue(next(Acceptor::Kerberos(acceptor)), token)),
+                match accepted
+                    .map_err(|error| if prefers_ntlm { no_ntlm() } else { kerberos_failed(error) })?
+                {
+                    gssapi::Accepted::Continue(acceptor, token) => {
+                        Ok(Leg::Continue(next(Acceptor::Kerberos(acceptor)), token))
+                    }
                     gssapi::Accepted::Established(context, token) => {
-                        let established = self.ticket(context, scheme, incoming.client).map_err(Failed::Unproved)?;
+                        let established =
+                            self.ticket(context, scheme, incoming.client).map_err(Failed::Unproved)?;
                         Ok(Leg::Established(Box::new(established), token))
                     }
                 }
@@ -113,8 +123,11 @@ impl Handshakes {
         let is_bare_ntlm = token.starts_with(NTLMSSP);
         let wants_ntlm = is_bare_ntlm || ntlm::begins_ntlm(token);
         let acceptor = match (&self.local, &self.keys) {
-            (Some(local), _) if wants_ntlm && *scheme == Scheme::Negotiate && accept.contains(AuthMethod::Negotiate) => {
-                let acceptor = ntlm::Acceptor::new(local.verifier(), channel(client)?).map_err(ntlm_failed)?;
+            (Some(local), _)
+                if wants_ntlm && *scheme == Scheme::Negotiate && accept.contains(AuthMethod::Negotiate) =>
+            {
+                let acceptor =
+                    ntlm::Acceptor::new(local.verifier(), channel(client)?).map_err(ntlm_failed)?;
                 Acceptor::Ntlm(Box::new(acceptor))
             }
             _ if is_bare_ntlm => return Err(no_ntlm()),
@@ -150,7 +163,10 @@ impl Handshakes {
         }
         // INVARIANT: GSSAPI lets a client in that names no channel; only this flag tells that both named the same.
         if self.cbt == CbtHardening::Strict && client.tls().is_some() && !context.is_channel_bound() {
-            return Err(Unproved::new("no_bindings", "a channel binding is required here, and the client sent none"));
+            return Err(Unproved::new(
+                "no_bindings",
+                "a channel binding is required here, and the client sent none",
+            ));
         }
         let name = context.initiator_name().to_owned();
         self.realms.of_ticket(&name).map_err(|error| unknown_client(&name, &error))?;
@@ -164,7 +180,11 @@ impl Handshakes {
     }
 
     /// What a finished NTLM handshake proves.
-    fn local(&self, context: ntlm::SecurityContext, client: &ClientConnection) -> Result<Established, Unproved> {
+    fn local(
+        &self,
+        context: ntlm::SecurityContext,
+        client: &ClientConnection,
+    ) -> Result<Established, Unproved> {
         let target = context.target();
         // Without TLS nothing else says that the proof was made for this server.
         if client.tls().is_none() && !target.is_empty() && !self.entrances.is_ours(target, client) {
@@ -218,7 +238,9 @@ fn channel(client: &ClientConnection) -> Result<ntlm::Channel, Failed> {
 fn bindings_of(client: &ClientConnection) -> Result<ChannelBindings, Failed> {
     let der = client.tls().map(|tls| tls.server_certificate_der.as_ref()).unwrap_or_default();
     let bound = ChannelBindings::tls_server_end_point(der);
-    bound.map_err(|error| Failed::Unproved(Unproved::new("wrong_bindings", REFUSED).because(error.to_string())))
+    bound.map_err(|error| {
+        Failed::Unproved(Unproved::new("wrong_bindings", REFUSED).because(error.to_string()))
+    })
 }
 
 fn unproved(reason: &'static str, text: &'static str) -> Failed {
@@ -267,13 +289,12 @@ fn kerberos_failed(error: GssError) -> Failed {
 }
 
 /// The client hears one answer to all of them.
-#[expect(clippy::needless_pass_by_value, reason = "an error on its way to where it is told")]
 fn ntlm_failed(error: NtlmError) -> Failed {
     Failed::Unproved(Unproved::new(error.reason(), REFUSED).because(error.to_string()))
 }
 
 fn now() -> FileTime {
-    FileTime::from_unix(std::time::Duration::from_secs(UnixTime::now().as_secs()))
+    FileTime::from_unix(Duration::from_secs(UnixTime::now().as_secs()))
 }
 
 /// What everybody may know of a proof that does not hold.

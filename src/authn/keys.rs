@@ -110,7 +110,9 @@ impl Keys {
 
 /// Whether a principal is one that clients ask a ticket for.
 pub(crate) fn is_service(principal: &str) -> bool {
-    principal.split_once('/').is_some_and(|(class, _)| CLASSES.iter().any(|known| known.eq_ignore_ascii_case(class)))
+    principal
+        .split_once('/')
+        .is_some_and(|(class, _)| CLASSES.iter().any(|known| known.eq_ignore_ascii_case(class)))
 }
 
 /// After how long delegation is tried again where it failed.

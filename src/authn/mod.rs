@@ -24,10 +24,12 @@ pub(crate) use authenticator::{
 };
 pub(crate) use basic::{BasicSettings, GuardSettings};
 pub(crate) use cert_mapping::{
-    CertMappingError, CertMappingRule, CertMappings, IssuerDigests, PrincipalTemplate, SubjectNames,
-    SubjectPattern, Thumbprint, UnmappedCertificate, UriPattern,
+    CertMappingRule, CertMappings, IssuerDigests, PrincipalTemplate, SubjectNames, SubjectPattern,
+    Thumbprint, UnmappedCertificate, UriPattern,
 };
-pub(crate) use certificate::{CertificateError, Trust, VerifiedCertificate};
+pub(crate) use certificate::CertificateError;
+#[cfg(test)]
+pub(crate) use certificate::{Trust, VerifiedCertificate};
 pub(crate) use challenge::{Challenge, Reply, Step};
 pub(crate) use context::{SealError, UnsealError, Unsealed};
 pub(crate) use entrance::{Entrance, Entrances};
@@ -73,7 +75,7 @@ pub(crate) enum Grounds {
         /// The password, for hosts that want nothing better.
         password: SecretString,
     },
-    /// The ticket by which the person came in: evidence for constrained delegation (S4U2Proxy, [MS-SFU]).
+    /// The ticket by which the person came in: evidence for constrained delegation (`S4U2Proxy`, [MS-SFU]).
     Ticket(Credential),
     /// A ticket-granting ticket that the person's client forwarded.
     Forwarded(Credential),

@@ -195,10 +195,7 @@ mod tests {
 
     fn realms() -> Realms {
         Realms::new([
-            (
-                "CORP.EXAMPLE".to_owned(),
-                Realm { netbios: Some("CORP".to_owned()), ..Realm::default() },
-            ),
+            ("CORP.EXAMPLE".to_owned(), Realm { netbios: Some("CORP".to_owned()), ..Realm::default() }),
             ("MIT.EXAMPLE".to_owned(), Realm { case: NameCase::Sensitive, ..Realm::default() }),
         ])
     }

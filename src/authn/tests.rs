@@ -45,7 +45,10 @@ impl Prover {
             breaker_failures: 1,
             breaker_pause: std::time::Duration::from_secs(1),
         }));
-        Self { authenticator: Authenticator::new(settings, &door, None), accept: Accept::of(accept.iter().copied()) }
+        Self {
+            authenticator: Authenticator::new(settings, &door, None),
+            accept: Accept::of(accept.iter().copied()),
+        }
     }
 }
 

@@ -34,7 +34,6 @@ pub(crate) use listeners::{Listener, Peers};
 pub(crate) use people::{Account, Group};
 pub(crate) use reader::FileUse;
 pub(crate) use resolve::StaticNames;
-pub(crate) use secret::Secret;
 pub(crate) use service::{Client, NtlmAccounts, Service};
 
 use crate::{
@@ -133,7 +132,8 @@ impl Config {
     /// What there is, in one line for people.
     #[must_use]
     pub fn summary(&self) -> String {
-        let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+        let count =
+            |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
         let rules = self.policy.routes.iter().map(|route| route.rules.len()).sum();
         [
             count(self.listeners.len(), "listener"),

@@ -168,7 +168,10 @@ fn with_local_realm(reader: &Reader, realms: Realms, service: &ServiceFile) -> R
     let taken = realms.names().any(|known| known.eq_ignore_ascii_case(&file.realm))
         || realms.parse(&format!("{}\\x", file.realm)).is_ok();
     if taken {
-        reader.wrong(&key, "this is a domain, and accounts of the gateway are no people of a domain; choose another name");
+        reader.wrong(
+            &key,
+            "this is a domain, and accounts of the gateway are no people of a domain; choose another name",
+        );
         return realms;
     }
     let netbios = Some(file.realm.clone());
@@ -271,6 +274,13 @@ fn groups(reader: &Reader, realms: &Realms) -> BTreeMap<GroupName, Group> {
             reader.wrong(
                 &key.name("sid"),
                 format!("`{sid}` is no security identifier; write it like S-1-5-21-1-2-3-1104"),
+            );
+        }
+        if file.sid.is_some() {
+            // Accepted silently, the group would be empty: a `deny` would deny nobody.
+            reader.wrong(
+                &key.name("sid"),
+                "groups by security identifier are not supported by this version, and nobody would be in this one; list `members`",
             );
         }
         if file.members.is_empty() && file.sid.is_none() {

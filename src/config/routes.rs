@@ -218,15 +218,15 @@ fn method(around: Surroundings<'_>, key: &Key, name: &str, file: &RouteFile) -> 
 /// What the gateway lacks to accept `method` at all.
 fn without_keys(service: &Service, method: AuthMethod) -> Option<&'static str> {
     match (method, &service.keytab, &service.ntlm_accounts) {
-        (AuthMethod::Kerberos, None, _) => {
-            Some("Kerberos needs the keys of the gateway's own service; add `service.keytab`, with HTTP/ and the listener's name in it")
-        }
+        (AuthMethod::Kerberos, None, _) => Some(
+            "Kerberos needs the keys of the gateway's own service; add `service.keytab`, with HTTP/ and the listener's name in it",
+        ),
         (AuthMethod::Basic, None, _) => Some(
             "Basic needs the keys of the gateway's own service, to know that the KDC which takes a password is the realm's; add `service.keytab`",
         ),
-        (AuthMethod::Negotiate, None, None) => {
-            Some("Negotiate lets Kerberos and NTLM in, and there are keys for neither; add `service.keytab`, or `service.ntlm_accounts`")
-        }
+        (AuthMethod::Negotiate, None, None) => Some(
+            "Negotiate lets Kerberos and NTLM in, and there are keys for neither; add `service.keytab`, or `service.ntlm_accounts`",
+        ),
         (AuthMethod::Kerberos | AuthMethod::Basic, Some(_), _)
         | (AuthMethod::Negotiate, Some(_), _)
         | (AuthMethod::Negotiate, None, Some(_))

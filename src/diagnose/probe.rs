@@ -51,7 +51,9 @@ fn ask(address: SocketAddr, path: &str) -> io::Result<String> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     // In one piece, so that whoever reads once has read all of it.
-    stream.write_all(format!("GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    stream.write_all(
+        format!("GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes(),
+    )?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
@@ -68,7 +70,13 @@ mod tests {
 
     #[test]
     fn only_a_plain_url_with_an_address_is_asked() {
-        for url in ["https://127.0.0.1:9/x", "127.0.0.1:9/x", "http://127.0.0.1:9", "http://name:9/x", "http://127.0.0.1:9/a b"] {
+        for url in [
+            "https://127.0.0.1:9/x",
+            "127.0.0.1:9/x",
+            "http://127.0.0.1:9",
+            "http://name:9/x",
+            "http://127.0.0.1:9/a b",
+        ] {
             assert!(matches!(probe(url), Err(ProbeError::Url(_))), "{url}");
         }
     }

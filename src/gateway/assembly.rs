@@ -1,7 +1,6 @@
 //! From one state of the configuration to the stages that serve under it.
 
 use std::{
-    net::IpAddr,
     path::Path,
     sync::{
         Arc,
@@ -29,7 +28,7 @@ use crate::{
     gssapi::{self, Door},
     listener::{self, FailureReason, Reason, Tls},
     ntlm,
-    policy::{Denied, HostName, Policy, PolicyError},
+    policy::{Denied, Policy, PolicyError},
     telemetry::{Ask, Metrics, Sources, Vocabulary},
     wsman::{self, EnvelopeError},
 };
@@ -59,7 +58,8 @@ pub(super) fn spine(
     };
     let limits = wsman::Limits::with_envelope_bytes(config.envelopes.max_bytes);
     let credentials = Credentials::new(credential_settings(config), Arc::clone(&shared.door));
-    let backends = Backends::new(backend_settings(config, limits), resolver(config), Arc::clone(&shared.door));
+    let backends =
+        Backends::new(backend_settings(config, limits), resolver(config), Arc::clone(&shared.door));
     Ok(Spine {
         policy,
         authenticator: Authenticator::new(
@@ -111,7 +111,7 @@ fn backend_settings(config: &Config, envelope: wsman::Limits) -> backend::Settin
 }
 
 /// Names that DNS is not asked for.
-fn resolver(config: &Config) -> Arc<dyn Fn(&HostName) -> Option<IpAddr> + Send + Sync> {
+fn resolver(config: &Config) -> backend::Resolver {
     let names = config.resolve.clone();
     Arc::new(move |name| names.lookup(name))
 }
@@ -164,7 +164,9 @@ fn delegates_as(config: &Config, keytab: &Path) -> Option<String> {
 /// # Errors
 /// Where the file can't be read, or a line of it is not an account.
 pub(super) fn local_accounts(config: &Config) -> Result<Option<LocalAccounts>, ConfigErrors> {
-    let Some(NtlmAccounts { file, realm, principals }) = &config.service.ntlm_accounts else { return Ok(None) };
+    let Some(NtlmAccounts { file, realm, principals }) = &config.service.ntlm_accounts else {
+        return Ok(None);
+    };
     let wrong = |what: String| ConfigErrors::of(vec![config.wrong_file(file, what)]);
     let text = match std::fs::read_to_string(file) {
         Ok(text) => Zeroizing::new(text),
@@ -187,10 +189,13 @@ pub(super) fn local_accounts(config: &Config) -> Result<Option<LocalAccounts>, C
 fn peer_rules(config: &Config) -> Vec<PeerRule> {
     let mut rules = Vec::new();
     for listener in &config.listeners {
-        let rule = |uid, principal| PeerRule { listener: Arc::clone(&listener.settings.name), uid, principal };
+        let rule =
+            |uid, principal| PeerRule { listener: Arc::clone(&listener.settings.name), uid, principal };
         match &listener.peers {
             Peers::Unknown => {}
-            Peers::ByUid(known) => rules.extend(known.iter().map(|(uid, person)| rule(Some(*uid), person.clone()))),
+            Peers::ByUid(known) => {
+                rules.extend(known.iter().map(|(uid, person)| rule(Some(*uid), person.clone())));
+            }
             Peers::Everybody(person) => rules.push(rule(None, person.clone())),
         }
     }
@@ -268,7 +273,8 @@ pub(super) fn sources(
     listeners: Arc<listener::Stats>,
     certificates: Vec<(String, Tls)>,
 ) -> Sources {
-    let (door, records, health) = (Arc::clone(&shared.door), Arc::clone(&shared.audit), Arc::clone(&shared.audit));
+    let (door, records, health) =
+        (Arc::clone(&shared.door), Arc::clone(&shared.audit), Arc::clone(&shared.audit));
     let (one, two, three) = (Arc::clone(serving), Arc::clone(serving), Arc::clone(serving));
     Sources {
         listeners,

@@ -30,7 +30,9 @@ use bytes::Bytes;
 
 use crate::{
     audit::Audit,
-    authn::{Authenticator, ConnectionProof, Evidence, People, Reply, SealError, Step, UnsealError, Unsealed},
+    authn::{
+        Authenticator, ConnectionProof, Evidence, People, Reply, SealError, Step, UnsealError, Unsealed,
+    },
     backend::{Backends, Outgoing},
     credential::Credentials,
     listener::{ClientConnection, PsVersion, Request, RequestError, Response},
@@ -67,9 +69,17 @@ struct Session {
 
 impl Spine {
     /// One request. Each stage once, in order.
-    async fn handle(&self, session: &mut Session, request: &Request, trace: &mut Trace) -> Result<(), Refusal> {
+    #[expect(clippy::result_large_err, reason = "a refusal is made once per request, and is not kept")]
+    async fn handle(
+        &self,
+        session: &mut Session,
+        request: &Request,
+        trace: &mut Trace,
+    ) -> Result<(), Refusal> {
         let destination = self.select(&session.client, request);
-        let Some(evidence) = self.prove(session, request, destination.as_ref(), trace).await? else { return Ok(()) };
+        let Some(evidence) = self.prove(session, request, destination.as_ref(), trace).await? else {
+            return Ok(());
+        };
         trace.proved(&evidence);
         let destination = destination?;
         trace.destined(&destination);
@@ -78,18 +88,21 @@ impl Spine {
         let person = trace.timed(Stage::Authn, || self.people.identify(&evidence, &envelope))?;
         trace.identified(&person);
         let asked = Asked::of(&envelope);
-        let permit = trace.timed(Stage::Policy, || self.policy.permit(&person, &destination, &asked, Instant::now()))?;
+        let permit = trace
+            .timed(Stage::Policy, || self.policy.permit(&person, &destination, &asked, Instant::now()))?;
         trace.permitted(&permit, self.credentials.identity_of(&permit));
         trace.intend(&self.audit, &permit).await?;
-        let credential = trace.awaited(Stage::Credential, self.credentials.translate(&person, &permit)).await?;
+        let credential =
+            trace.awaited(Stage::Credential, self.credentials.translate(&person, &permit)).await?;
         trace.credentialed(&credential);
-        let outgoing = Outgoing { envelope: &envelope, ps_version: request.ps_version.as_ref().map(PsVersion::as_str) };
+        let outgoing =
+            Outgoing { envelope: &envelope, ps_version: request.ps_version.as_ref().map(PsVersion::as_str) };
         let exchange = self.backends.exchange(&permit, &credential, trace.recorded()?, &outgoing);
         let answers = tokio::select! {
             answers = trace.awaited(Stage::Backend, exchange) => answers?,
             gone = session.client.client_gone() => return Err(gone.into()),
         };
-        self.answer(session, &permit, &envelope, answers, trace).await
+        self.answer(session, (&permit, &envelope), answers, trace).await
     }
 
     /// The route and the host on it.
@@ -134,7 +147,13 @@ impl Spine {
     }
 
     /// Unseals, and then the one strict parse.
-    fn open(&self, session: &mut Session, request: &Request, evidence: &Evidence) -> Result<Envelope, Refusal> {
+    #[expect(clippy::result_large_err, reason = "a refusal is made once per request, and is not kept")]
+    fn open(
+        &self,
+        session: &mut Session,
+        request: &Request,
+        evidence: &Evidence,
+    ) -> Result<Envelope, Refusal> {
         let (body, declared) = match request.content_type.as_deref() {
             Some(content_type) if sealed::is_sealed(content_type) => {
                 if !evidence.opens_sealed() {

@@ -111,7 +111,8 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     /// The reasons that are the spine's own.
-    pub(super) const REASONS: [&'static str; 4] = ["client_gone", "not_recordable", "not_sealed", "answer_not_sealed"];
+    pub(super) const REASONS: [&'static str; 4] =
+        ["client_gone", "not_recordable", "not_sealed", "answer_not_sealed"];
 
     /// The client's certificate stopped counting while its request was under way.
     pub(super) fn no_longer_trusted(reason: FailureReason) -> Self {
@@ -230,9 +231,7 @@ impl From<Denied> for Refusal {
             Denied::NoRoute
             | Denied::MalformedHost(_)
             | Denied::HostNotAllowed { .. }
-            | Denied::NotTrusted { .. } => {
-                Reply::Fault(FaultKind::DestinationUnreachable)
-            }
+            | Denied::NotTrusted { .. } => Reply::Fault(FaultKind::DestinationUnreachable),
             Denied::NotOwner { .. } | Denied::UnknownShellForSharedAccount { .. } => {
                 Reply::Fault(FaultKind::InvalidSelectors)
             }
@@ -260,7 +259,9 @@ impl From<AuthnError> for Refusal {
     fn from(error: AuthnError) -> Self {
         let (blame, status, public) = match &error {
             AuthnError::Certificate(_) => (Blame::Client, 403, "the client certificate is not accepted"),
-            AuthnError::Unavailable(_) => (Blame::Gateway, 503, "the gateway can't look at tickets now; try again later"),
+            AuthnError::Unavailable(_) => {
+                (Blame::Gateway, 503, "the gateway can't look at tickets now; try again later")
+            }
             AuthnError::KdcUnavailable(_) | AuthnError::KdcNotProved(_) => {
                 (Blame::Backend, 503, "the realm's key distribution centre does not answer; try again later")
             }
@@ -291,7 +292,9 @@ impl From<IdentifyError> for Refusal {
             reply: Reply::Fault(FaultKind::AccessDenied),
             public: match error {
                 IdentifyError::Certificate(_) | IdentifyError::Ticket(_) => "this identity is not known here",
-                IdentifyError::TwoPeople { .. } => "the certificate and the Authorization header name different people",
+                IdentifyError::TwoPeople { .. } => {
+                    "the certificate and the Authorization header name different people"
+                }
             }
             .to_owned(),
             private: chain(&error),
@@ -301,10 +304,8 @@ impl From<IdentifyError> for Refusal {
 
 impl From<EnvelopeError> for Refusal {
     fn from(error: EnvelopeError) -> Self {
-        let reply = match &error {
-            EnvelopeError::TooLarge { .. } => Reply::Status(413),
-            other => Reply::Fault(other.fault()),
-        };
+        let too_large = matches!(error, EnvelopeError::TooLarge { .. });
+        let reply = if too_large { Reply::Status(413) } else { Reply::Fault(error.fault()) };
         Self {
             stage: Stage::Wsman,
             blame: Blame::Client,
@@ -383,9 +384,11 @@ impl From<CredentialError> for Refusal {
                 Reply::Fault(FaultKind::EndpointUnavailable),
                 "the clocks of the gateway and the realm differ too much",
             ),
-            CredentialError::Refused { .. } => {
-                (Blame::Backend, Reply::Fault(FaultKind::AccessDenied), "the realm refused a ticket for this host")
-            }
+            CredentialError::Refused { .. } => (
+                Blame::Backend,
+                Reply::Fault(FaultKind::AccessDenied),
+                "the realm refused a ticket for this host",
+            ),
         };
         let (reason, private) = (error.reason(), chain(&error));
         Self { stage: Stage::Credential, blame, reason, reply, public: public.to_owned(), private }
@@ -393,6 +396,7 @@ impl From<CredentialError> for Refusal {
 }
 
 impl From<BackendError> for Refusal {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "but for a few, all of them are the host's doing")]
     fn from(error: BackendError) -> Self {
         let (kind, public) = backend_fault(&error);
         let blame = match error {
@@ -419,23 +423,34 @@ const LOCAL_ACCOUNT_TEXT: &str = "the host denies access to this account of its 
      Administrator in until LocalAccountTokenFilterPolicy is 1 there, or the account is neither an administrator nor a member of WinRMRemoteWMIUsers__";
 
 /// The fault and the text for what happened at a host.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one line for each thing that can happen; a table is read at a glance"
+)]
 fn backend_fault(error: &BackendError) -> (FaultKind, &'static str) {
     match error {
-        BackendError::UnknownHost { .. } => (FaultKind::DestinationUnreachable, "the host's name can't be resolved"),
+        BackendError::UnknownHost { .. } => {
+            (FaultKind::DestinationUnreachable, "the host's name can't be resolved")
+        }
         BackendError::AddressNotPermitted { .. } => {
             (FaultKind::DestinationUnreachable, "the host's address is not one that this route may reach")
         }
-        BackendError::Unreachable { .. } => {
-            (FaultKind::DestinationUnreachable, "the host can't be reached: it is down, or WinRM does not listen there")
+        BackendError::Unreachable { .. } => (
+            FaultKind::DestinationUnreachable,
+            "the host can't be reached: it is down, or WinRM does not listen there",
+        ),
+        BackendError::ConnectTimedOut { .. } => {
+            (FaultKind::NetworkTimedOut, "the host did not answer in time")
         }
-        BackendError::ConnectTimedOut { .. } => (FaultKind::NetworkTimedOut, "the host did not answer in time"),
         BackendError::TrustAnchors { .. } => {
             (FaultKind::EndpointUnavailable, "the gateway has no usable trust anchors for this host")
         }
         BackendError::Tls { .. } => {
             (FaultKind::EndpointUnavailable, "the host's TLS certificate could not be verified")
         }
-        BackendError::Handshake { .. } => (FaultKind::EndpointUnavailable, "no ticket for the host could be used"),
+        BackendError::Handshake { .. } => {
+            (FaultKind::EndpointUnavailable, "no ticket for the host could be used")
+        }
         BackendError::NotTrusted { .. } => (
             FaultKind::DestinationUnreachable,
             "this host would prove nothing of itself, and the gateway does not trust it",
@@ -452,31 +467,36 @@ fn backend_fault(error: &BackendError) -> (FaultKind, &'static str) {
             FaultKind::EndpointUnavailable,
             "the host does not offer the method that is configured for it, and no other is used",
         ),
-        BackendError::Digest { .. } | BackendError::NtlmRefused { .. } => {
-            (FaultKind::EndpointUnavailable, "the host's side of the authentication is wrong, so nothing was sent to it")
-        }
+        BackendError::Digest { .. } | BackendError::NtlmRefused { .. } => (
+            FaultKind::EndpointUnavailable,
+            "the host's side of the authentication is wrong, so nothing was sent to it",
+        ),
         BackendError::NoProof { .. } => {
             (FaultKind::EndpointUnavailable, "the host did not prove who it is, so nothing was sent to it")
         }
-        BackendError::NotProved { .. } | BackendError::UnexpectedLeg { .. } => {
-            (FaultKind::EndpointUnavailable, "the host's proof of who it is is wrong, so nothing was sent to it")
-        }
+        BackendError::NotProved { .. } | BackendError::UnexpectedLeg { .. } => (
+            FaultKind::EndpointUnavailable,
+            "the host's proof of who it is is wrong, so nothing was sent to it",
+        ),
         BackendError::HandshakeStatus { .. } | BackendError::ClosedAfterHandshake { .. } => {
             (FaultKind::EndpointUnavailable, "the host would not shake hands")
         }
         BackendError::NotSealed { .. } | BackendError::Unsealed { .. } => {
             (FaultKind::InternalError, "the host's answer is not protected as it must be")
         }
-        BackendError::OtherRequest => (FaultKind::InternalError, "the host answered another request than the one that was sent"),
+        BackendError::OtherRequest => {
+            (FaultKind::InternalError, "the host answered another request than the one that was sent")
+        }
         BackendError::BrokenAnswer { .. } => (FaultKind::InternalError, "the host's answer can't be read"),
         BackendError::HostStatus { .. } => (FaultKind::EndpointUnavailable, "the host refused the request"),
         BackendError::Lost { .. } => (
             FaultKind::InternalError,
             "the connection to the host was lost while the request was under way; it may have been carried out",
         ),
-        BackendError::TimedOut { .. } => {
-            (FaultKind::NetworkTimedOut, "the host did not answer in time; the request may have been carried out")
-        }
+        BackendError::TimedOut { .. } => (
+            FaultKind::NetworkTimedOut,
+            "the host did not answer in time; the request may have been carried out",
+        ),
         BackendError::Busy { .. } => {
             (FaultKind::EndpointUnavailable, "too many requests are under way at this host; try again later")
         }

@@ -17,7 +17,10 @@ use super::{
     refusal::chain,
     serve::Serving,
 };
-use crate::{config::Config, listener::{ListenAddress, TlsReloader, Transport}};
+use crate::{
+    config::Config,
+    listener::{ListenAddress, TlsReloader, Transport},
+};
 
 /// The chores of a running gateway.
 pub(super) struct Chores {
@@ -50,7 +53,13 @@ impl Fixed {
 
 impl Chores {
     /// The chores of the gateway that was started from `config`, read from `path`.
-    pub(super) fn new(path: PathBuf, config: &Config, shared: Shared, serving: Arc<Serving>, tls: Vec<TlsReloader>) -> Self {
+    pub(super) fn new(
+        path: PathBuf,
+        config: &Config,
+        shared: Shared,
+        serving: Arc<Serving>,
+        tls: Vec<TlsReloader>,
+    ) -> Self {
         Self { path, fixed: Fixed::of(config), shared, serving, tls }
     }
 
@@ -125,7 +134,8 @@ impl Chores {
         }
         let local = assembly::local_accounts(&config).map_err(|error| chain(&error))?;
         let former = self.serving.spine.load();
-        let spine = assembly::spine(&config, &self.shared, Some(&former), local).map_err(|error| error.to_string())?;
+        let spine = assembly::spine(&config, &self.shared, Some(&former), local)
+            .map_err(|error| error.to_string())?;
         self.serving.spine.store(Arc::new(spine));
         Ok(config.summary())
     }

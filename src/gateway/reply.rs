@@ -22,8 +22,7 @@ impl Spine {
     pub(super) async fn answer(
         &self,
         session: &mut Session,
-        permit: &OperationPermit,
-        envelope: &Envelope,
+        (permit, envelope): (&OperationPermit, &Envelope),
         mut answers: Answers,
         trace: &mut Trace,
     ) -> Result<(), Refusal> {
@@ -32,13 +31,13 @@ impl Spine {
         trace.answered(&first, answers.status());
         let robust = envelope.operation_id().is_some();
         if robust && answers.may_go_on() {
-            return self.stream(session, permit, envelope, (first, None, answers), trace).await;
+            return self.stream(session, (permit, envelope), (first, None, answers), trace).await;
         }
         match self.next(session, &mut answers, envelope).await? {
             None => {}
             // All of it had arrived with the first.
             second @ Some(_) if robust => {
-                return self.stream(session, permit, envelope, (first, second, answers), trace).await;
+                return self.stream(session, (permit, envelope), (first, second, answers), trace).await;
             }
             Some(_) => {
                 let endpoint = permit.endpoint().clone();
@@ -53,8 +52,7 @@ impl Spine {
     async fn stream(
         &self,
         session: &mut Session,
-        permit: &OperationPermit,
-        envelope: &Envelope,
+        (permit, envelope): (&OperationPermit, &Envelope),
         (first, mut second, mut answers): (Answer, Option<Answer>, Answers),
         trace: &mut Trace,
     ) -> Result<(), Refusal> {

@@ -59,7 +59,7 @@ impl Serving {
             spine.refuse(session, refusal, &trace).await;
         }
         let id = *trace.request_id();
-        trace.finish(ended.as_ref().map(|()| ()), &self.metrics);
+        trace.finish(ended.as_ref().copied(), &self.metrics);
         if let Err(refusal) = &ended {
             tracing::info!(request = %id, stage = refusal.stage.as_str(), reason = refusal.reason, cause = %refusal.private, "Request refused");
         }

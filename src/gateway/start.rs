@@ -4,7 +4,6 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::Path,
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -12,7 +11,10 @@ use std::{
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora_core::{
-    server::{ListenFds, RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch, configuration::ServerConf},
+    server::{
+        ListenFds, RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch,
+        configuration::ServerConf,
+    },
     services::Service,
 };
 use tokio::{
@@ -105,6 +107,10 @@ impl Gateway {
     ///
     /// # Errors
     /// Says what is missing or in use, with file, line and key where the configuration names it.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a gateway takes its configuration; nobody else has a use for it"
+    )]
     pub fn start(config: Config, path: &Path) -> Result<Self, StartError> {
         harden()?;
         let door = Arc::new(Door::new(DoorSettings {
@@ -121,20 +127,25 @@ impl Gateway {
         let metrics = Arc::new(Metrics::new(assembly::vocabulary(&config))?);
         audit.on_sync(metrics.sync_observer());
         let shared = Shared { door, audit: Arc::clone(&audit), metrics: Arc::clone(&metrics) };
-        let spine = assembly::spine(&config, &shared, None, local).map_err(|PolicyError::Overlap { first, second }| {
-            StartError::Process(io::Error::other(format!("routes {first} and {second} overlap")))
-        })?;
+        let spine = assembly::spine(&config, &shared, None, local).map_err(
+            |PolicyError::Overlap { first, second }| {
+                StartError::Process(io::Error::other(format!("routes {first} and {second} overlap")))
+            },
+        )?;
         let serving =
             Arc::new(Serving { spine: ArcSwap::from_pointee(spine), audit: Arc::clone(&audit), metrics });
-        let certificates = bound.iter().filter_map(|bound| Some((bound.name().to_owned(), bound.tls()?.clone()))).collect();
+        let certificates =
+            bound.iter().filter_map(|bound| Some((bound.name().to_owned(), bound.tls()?.clone()))).collect();
         let listeners = listener::service(bound, Arc::clone(&serving));
         let sources = assembly::sources(&shared, &serving, listeners.stats(), certificates);
         let (begin, shutdown) = watch::channel(false);
         let (ended, has_ended) = oneshot::channel();
         let admin = telemetry::bind(config.admin.address, config.admin.socket.as_deref())?;
-        let chores = Chores::new(path.to_owned(), &config, shared, Arc::clone(&serving), listeners.reloaders());
+        let chores =
+            Chores::new(path.to_owned(), &config, shared, Arc::clone(&serving), listeners.reloaders());
         let mut server = Server::new_with_opt_and_conf(None, server_conf());
-        let admin = telemetry::service(admin, Arc::clone(&serving.metrics), sources, assembly::readiness(&serving));
+        let admin =
+            telemetry::service(admin, Arc::clone(&serving.metrics), sources, assembly::readiness(&serving));
         server.add_service(Bridged { service: admin, shutdown: shutdown.clone() });
         server.add_service(Fleet { listeners, chores: Some(chores), shutdown, ended: Some(ended) });
         Ok(Self { server, audit, signals: Signals { begin, has_ended: Mutex::new(Some(has_ended)) } })
@@ -147,8 +158,10 @@ impl Gateway {
     pub fn run(self) -> Result<(), StartError> {
         let Self { server, audit, signals } = self;
         server.run(RunArgs { shutdown_signal: Box::new(signals) });
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(StartError::Process)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(StartError::Process)?;
         runtime.block_on(async {
             match Arc::try_unwrap(audit) {
                 Ok(audit) => audit.close().await,
@@ -164,7 +177,10 @@ impl Gateway {
 /// Makes the directory of the replay cache where it is missing. Nobody else may write there: who could empty it could replay tickets.
 fn private_directory(path: &Path) -> Result<(), StartError> {
     let wrong = |cause: io::Error| {
-        StartError::Process(io::Error::new(cause.kind(), format!("kerberos.replay_cache {}: {cause}", path.display())))
+        StartError::Process(io::Error::new(
+            cause.kind(),
+            format!("kerberos.replay_cache {}: {cause}", path.display()),
+        ))
     };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(wrong)?;
     if std::fs::metadata(path).map_err(wrong)?.permissions().mode() & 0o077 != 0 {
@@ -184,7 +200,8 @@ fn bind(config: &Config) -> Result<Vec<Bound>, StartError> {
     let mut all = Vec::new();
     for listener in &config.listeners {
         let settings = listener.settings.clone();
-        let bound = listener::bind(settings).map_err(|error| StartError::of_listener(listener.name(), error))?;
+        let bound =
+            listener::bind(settings).map_err(|error| StartError::of_listener(listener.name(), error))?;
         for warning in bound.warnings() {
             tracing::warn!(listener = listener.name(), warning, "Listener's files need attention");
         }
@@ -264,7 +281,8 @@ struct Signals {
 #[async_trait]
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
-        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        let (Ok(mut terminate), Ok(mut interrupt)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
         else {
             tracing::error!("Signals can't be received, so the gateway does not serve");
             return ShutdownSignal::FastShutdown;
@@ -273,7 +291,10 @@ impl ShutdownSignalWatch for Signals {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!(patience_s = PATIENCE.as_secs(), "Stopping: idle connections close, requests under way may end");
+        tracing::info!(
+            patience_s = PATIENCE.as_secs(),
+            "Stopping: idle connections close, requests under way may end"
+        );
         self.begin.send(true).ok();
         let ended = self.has_ended.lock().await.take();
         let ended = async move {

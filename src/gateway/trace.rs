@@ -107,8 +107,10 @@ impl Trace {
 
     /// Something was proved.
     pub(super) fn proved(&mut self, evidence: &Evidence) {
-        let method = evidence.method().as_str();
-        self.facts().method = Some(method);
+        let facts = self.facts();
+        facts.method = Some(evidence.method().as_str());
+        // Refusals before the person is known name at least what was proved.
+        facts.evidence = Some(evidence.describe());
     }
 
     /// The request was a leg of a handshake, answered with this status.
@@ -211,10 +213,12 @@ impl Trace {
             facts.command_id = Some(command.to_string());
         }
         self.outcome.status = Some(status);
-        self.outcome.fault_code = told.fault.as_ref().and_then(|fault| fault.code).or(self.outcome.fault_code);
+        self.outcome.fault_code =
+            told.fault.as_ref().and_then(|fault| fault.code).or(self.outcome.fault_code);
         self.outcome.exit_code = told.exit_code.or(self.outcome.exit_code);
         let bytes = u64::try_from(answer.body.len()).unwrap_or(u64::MAX);
-        self.outcome.response_bytes = Some(self.outcome.response_bytes.unwrap_or_default().saturating_add(bytes));
+        self.outcome.response_bytes =
+            Some(self.outcome.response_bytes.unwrap_or_default().saturating_add(bytes));
     }
 
     /// Writes the one outcome, and has `metrics` count it.
@@ -248,7 +252,14 @@ impl Trace {
         let outcome = &mut self.outcome;
         outcome.result = match (&refusal.reply, refusal.blame) {
             (Reply::Gone, _) => Ending::Abandoned,
-            (Reply::Challenge(_) | Reply::Fault(_) | Reply::Status(_) | Reply::Empty(_) | Reply::Answered(_), Blame::Client) => Ending::Refused,
+            (
+                Reply::Challenge(_)
+                | Reply::Fault(_)
+                | Reply::Status(_)
+                | Reply::Empty(_)
+                | Reply::Answered(_),
+                Blame::Client,
+            ) => Ending::Refused,
             (_, Blame::Gateway | Blame::Backend) => Ending::Failed,
         };
         outcome.stage = refusal.stage.as_str();

@@ -1,8 +1,6 @@
 //! The server's side of a handshake.
 
-use libgssapi_sys::{
-    GSS_C_ANON_FLAG, GSS_C_DELEG_FLAG, gss_accept_sec_context, gss_channel_bindings_struct,
-};
+use libgssapi_sys::{GSS_C_ANON_FLAG, GSS_C_DELEG_FLAG, gss_accept_sec_context, gss_channel_bindings_struct};
 
 use super::{
     bindings::ChannelBindings,
@@ -48,7 +46,12 @@ impl Acceptor {
     /// A client that names another channel than `bindings` is refused; one that names none is not: see
     /// [`SecurityContext::is_channel_bound`].
     pub(crate) fn new(credential: &Credential, bindings: Option<&ChannelBindings>) -> Self {
-        Self { handle: Handle::empty(), credential: credential.clone(), bindings: bindings.cloned(), keeps: Keep::default() }
+        Self {
+            handle: Handle::empty(),
+            credential: credential.clone(),
+            bindings: bindings.cloned(),
+            keeps: Keep::default(),
+        }
     }
 
     /// The same, which keeps what the client delegates.
@@ -117,9 +120,13 @@ impl Keep {
         }
         let is_evidence = credential::is_evidence(delegated)?;
         match (is_evidence, self.evidence, self.forwarded) {
-            (true, true, _) => credential::delegated(delegated, context.initiator_name()).map(Delegated::Evidence),
+            (true, true, _) => {
+                credential::delegated(delegated, context.initiator_name()).map(Delegated::Evidence)
+            }
             (true, false, _) => Ok(Delegated::Nothing),
-            (false, _, true) => credential::delegated(delegated, context.initiator_name()).map(Delegated::Forwarded),
+            (false, _, true) => {
+                credential::delegated(delegated, context.initiator_name()).map(Delegated::Forwarded)
+            }
             (false, _, false) => Ok(Delegated::Discarded),
         }
     }

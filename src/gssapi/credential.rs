@@ -10,7 +10,8 @@ use std::{
 
 use libgssapi_sys::{
     gss_acquire_cred_from, gss_acquire_cred_impersonate_name, gss_acquire_cred_with_password, gss_cred_id_t,
-    gss_inquire_cred_by_mech, gss_inquire_cred_by_oid, gss_release_buffer_set, gss_release_cred, gss_set_neg_mechs, gss_store_cred_into,
+    gss_inquire_cred_by_mech, gss_inquire_cred_by_oid, gss_release_buffer_set, gss_release_cred,
+    gss_set_neg_mechs, gss_store_cred_into,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
@@ -236,8 +237,7 @@ pub(super) fn delegated(handle: &Handle, client: &str) -> Result<Credential, Gss
 pub(super) fn is_evidence(handle: &Handle) -> Result<bool, GssError> {
     let (mut minor, mut asked, mut set) = (0, ffi::oid(ffi::GET_CRED_IMPERSONATOR), std::ptr::null_mut());
     // SAFETY: the handle is live, the identifier outlives the call, and the output is a local that is released below.
-    let major =
-        unsafe { gss_inquire_cred_by_oid(&raw mut minor, handle.0, &raw mut asked, &raw mut set) };
+    let major = unsafe { gss_inquire_cred_by_oid(&raw mut minor, handle.0, &raw mut asked, &raw mut set) };
     // SAFETY: null, or a set that GSSAPI has just made and that nobody changes.
     let count = unsafe { set.as_ref() }.map_or(0, |set| set.count);
     let mut ignored = 0;

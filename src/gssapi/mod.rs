@@ -46,7 +46,9 @@ pub(crate) use context::{Delegated, SecurityContext};
 pub(crate) use credential::Credential;
 pub(crate) use door::{Door, DoorSettings};
 pub(crate) use error::{Class, GssError};
-pub(crate) use keytab::{check as check_keytab, held as keytab_principals};
 pub(crate) use initiator::{Initiated, Initiator, Mechanism};
+pub(crate) use keytab::{check as check_keytab, held as keytab_principals};
 pub(crate) use seal::Sealed;
-pub(crate) use stats::{Call, CallStats, DoorStats, LATENCY_BUCKETS_MICROS};
+#[cfg(test)]
+pub(crate) use stats::{Call, CallStats};
+pub(crate) use stats::{DoorStats, LATENCY_BUCKETS_MICROS};

@@ -50,6 +50,7 @@ reasons! {
         Upgrade "upgrade" "no other protocol is spoken here",
         Expectation "expectation" "only 100-continue is expected here",
         Trailer "trailer" "trailers are not accepted",
+        Browser "browser" "requests of web pages are not accepted",
         EarlyBytes "early_bytes" "more than one request was sent at a time",
         HeadTooSlow "head_too_slow" "the head took too long",
         BodyTooSlow "body_too_slow" "the body took too long",
@@ -79,7 +80,7 @@ impl Reason {
             | Self::Upgrade
             | Self::Trailer
             | Self::EarlyBytes => 400,
-            Self::ClientCertificate => 403,
+            Self::ClientCertificate | Self::Browser => 403,
             Self::NotHere => 404,
             Self::Method => 405,
             Self::HeadTooSlow | Self::BodyTooSlow => 408,

@@ -60,7 +60,9 @@ mod verify;
 mod wire;
 
 pub(crate) use acceptor::{Accepted, Acceptor, Channel, ServerNames, Verifier, begins_ntlm};
-pub(crate) use accounts::{Accounts, AccountsError, accounts_from};
+#[cfg(test)]
+pub(crate) use accounts::AccountsError;
+pub(crate) use accounts::{Accounts, accounts_from};
 pub(crate) use bindings::ChannelBindings;
 pub(crate) use context::{Sealed, SecurityContext};
 pub(crate) use crypto::NtHash;

@@ -35,12 +35,10 @@ pub(crate) use host::{HostName, HostPattern, Hosts};
 pub(crate) use networks::Networks;
 pub(crate) use ownership::{Ownership, OwnershipLimits, Resource};
 pub(crate) use permit::OperationPermit;
-pub(crate) use route::{
-    BackendRule, BackendTls, BeforeRun, Match, PathTemplate, Route, ServerNameTemplate, TemplateError,
-};
+pub(crate) use route::{BackendRule, BackendTls, BeforeRun, Match, PathTemplate, Route, ServerNameTemplate};
 pub(crate) use rules::{Rule, When, Who};
-pub(crate) use spn::{Spn, SpnClass, SpnError, SpnTemplate};
-pub(crate) use trusted_hosts::{TrustedHost, TrustedHosts, TrustedHostsError};
+pub(crate) use spn::{Spn, SpnTemplate};
+pub(crate) use trusted_hosts::TrustedHosts;
 
 use crate::authn::{Accept, AuthMethod, Authenticated, GroupName, Principal};
 use index::RouteIndex;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::authn::{NameCase, Realm, Realms};
+use crate::authn::{Realm, Realms};
 use proptest::prelude::*;
 use std::{collections::BTreeMap, time::Duration};
 

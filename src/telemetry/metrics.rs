@@ -86,7 +86,11 @@ impl Metrics {
             )?,
             durations: HistogramVec::new(took, &["stage"])?,
             syncs: Histogram::with_opts(sync)?,
-            reloads: counter("config_reloads_total", "Times that the configuration, or certificates, were read again.", &["outcome"])?,
+            reloads: counter(
+                "config_reloads_total",
+                "Times that the configuration, or certificates, were read again.",
+                &["outcome"],
+            )?,
         })
     }
 

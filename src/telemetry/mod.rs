@@ -19,11 +19,11 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use admin::{Admin, service};
-pub(crate) use bind::{BoundAdmin, bind};
+pub(crate) use admin::service;
+pub(crate) use bind::bind;
 pub(crate) use metrics::{Metrics, Vocabulary};
 pub(crate) use readiness::Ask;
-pub(crate) use sources::{Pull, Sources};
+pub(crate) use sources::Sources;
 
 use std::{io, net::SocketAddr, path::PathBuf};
 

@@ -244,7 +244,8 @@ mod tests {
     #[test]
     fn attempts_at_the_same_time_count_before_they_are_made() {
         let (guard, alice, now) = (guard(), person("alice"), Instant::now());
-        let three: Vec<_> = (0..3).map(|_| guard.attempt(&alice, HERE, now).expect("within the bound")).collect();
+        let three: Vec<_> =
+            (0..3).map(|_| guard.attempt(&alice, HERE, now).expect("within the bound")).collect();
         assert!(guard.attempt(&alice, HERE, now).is_err(), "three are under way");
         drop(three);
         guard.attempt(&alice, HERE, now).expect("nothing came of the three").failed();

@@ -21,7 +21,9 @@ use self::{
     guard::Guard,
     pair::Pair,
 };
-use super::{Principal, Realms, challenge::Unproved, evidence::PasswordProof, handshake::REFUSED, keys::Keys};
+use super::{
+    Principal, Realms, challenge::Unproved, evidence::PasswordProof, handshake::REFUSED, keys::Keys,
+};
 use crate::gssapi::{Class, Door, GssError};
 
 /// How passwords are taken.
@@ -57,11 +59,17 @@ pub(super) enum Login {
 
 impl Passwords {
     /// Passwords under `settings`. The failures that `former` counted still count.
-    pub(super) fn new(settings: BasicSettings, door: Arc<Door>, keys: Arc<Keys>, former: Option<&Self>) -> Self {
+    pub(super) fn new(
+        settings: BasicSettings,
+        door: Arc<Door>,
+        keys: Arc<Keys>,
+        former: Option<&Self>,
+    ) -> Self {
         let guard = former
             .filter(|former| former.settings.guard == settings.guard)
             .map_or_else(|| Arc::new(Guard::new(settings.guard)), |former| Arc::clone(&former.guard));
-        let verdicts = former.map_or_else(|| Arc::new(Verdicts::new()), |former| Arc::clone(&former.verdicts));
+        let verdicts =
+            former.map_or_else(|| Arc::new(Verdicts::new()), |former| Arc::clone(&former.verdicts));
         // What is believed was learnt under another configuration.
         verdicts.forget_the_right_ones();
         Self { settings, door, keys, guard, verdicts }
@@ -78,7 +86,10 @@ impl Passwords {
     pub(super) async fn log_in(&self, bytes: &[u8], realms: &Realms, source: Source) -> Login {
         let began = Instant::now();
         let Some(pair) = Pair::parse(bytes) else {
-            return Login::Unproved(Unproved::new("malformed_credentials", "the name or the password is malformed"));
+            return Login::Unproved(Unproved::new(
+                "malformed_credentials",
+                "the name or the password is malformed",
+            ));
         };
         let login = match pair.principal(realms, self.settings.default_realm.as_deref()) {
             Ok(principal) => self.judge(principal, &pair, source).await,

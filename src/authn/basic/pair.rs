@@ -21,7 +21,11 @@ impl<'a> Pair<'a> {
     }
 
     /// Who the name means: `user@REALM`, `DOMAIN\user`, or `user` in `default_realm` or in the only realm there is. Never somebody local.
-    pub(super) fn principal(&self, realms: &Realms, default_realm: Option<&str>) -> Result<Principal, PrincipalError> {
+    pub(super) fn principal(
+        &self,
+        realms: &Realms,
+        default_realm: Option<&str>,
+    ) -> Result<Principal, PrincipalError> {
         let principal = if self.name.contains(['\\', '@']) {
             realms.parse(self.name)?
         } else {
@@ -60,7 +64,10 @@ mod tests {
             let pair = Pair::parse(text.as_bytes()).unwrap();
             assert_eq!(pair.principal(&one, None).unwrap().to_string(), "alice@CORP.EXAMPLE", "{text}");
         }
-        let two = Realms::new([("CORP.EXAMPLE".to_owned(), realm("CORP")), ("LAB.EXAMPLE".to_owned(), realm("LAB"))]);
+        let two = Realms::new([
+            ("CORP.EXAMPLE".to_owned(), realm("CORP")),
+            ("LAB.EXAMPLE".to_owned(), realm("LAB")),
+        ]);
         let bare = Pair::parse(b"alice:x").unwrap();
         assert_eq!(bare.principal(&two, None), Err(PrincipalError::NoRealm));
         assert_eq!(bare.principal(&two, Some("LAB.EXAMPLE")).unwrap().to_string(), "alice@LAB.EXAMPLE");
@@ -68,7 +75,17 @@ mod tests {
 
     #[test]
     fn threat_05_what_is_no_name_and_password_is_malformed() {
-        for bytes in [&b""[..], b"alice", b":x", b"alice:", b"al\0ice:x", b"alice:x\n", b"alice:\xff", b"\xc3(:x", b"alice:\xc2\x85"] {
+        for bytes in [
+            &b""[..],
+            b"alice",
+            b":x",
+            b"alice:",
+            b"al\0ice:x",
+            b"alice:x\n",
+            b"alice:\xff",
+            b"\xc3(:x",
+            b"alice:\xc2\x85",
+        ] {
             assert!(Pair::parse(bytes).is_none(), "{bytes:?}");
         }
         assert_eq!(Pair::parse(b"alice:a:b").unwrap().password(), "a:b");

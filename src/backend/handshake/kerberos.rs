@@ -61,11 +61,11 @@ impl Handshake<'_> {
         Err(self.unexpected("it takes more than three legs"))
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "a step takes the answer that it is about")]
     fn advance(&self, side: Side, reply: Reply, spn: &Spn) -> Result<Progress, BackendError> {
         let (endpoint, theirs) = (|| self.endpoint.clone(), || Box::new(spn.clone()));
         let token = self.token(&reply.challenges)?;
-        let rejected =
-            |source: Option<GssError>| self.rejected(&reply.challenges, source.map(Into::into));
+        let rejected = |source: Option<GssError>| self.rejected(&reply.challenges, source.map(Into::into));
         match (reply.status, side, token) {
             (200, Side::Waiting(initiator), Some(token)) => match initiator.step(&token) {
                 Ok(Initiated::Established(context, None)) => Ok(Progress::Proved(context)),

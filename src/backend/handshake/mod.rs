@@ -112,17 +112,17 @@ impl Handshake<'_> {
             return Err(BackendError::HandshakeStatus { endpoint: self.endpoint.clone(), status });
         }
         let memory = (self.memory.0, &self.memory.1);
-        let digest =
-            Digest::begin(login, &reply.challenges, memory).map_err(|error| self.challenged(&reply, error))?;
+        let digest = Digest::begin(login, &reply.challenges, memory)
+            .map_err(|error| self.challenged(&reply, error))?;
         self.may_go_on(wire, reply.keep_alive)?;
         Ok(Ended::each_request(Guard::Digest(Box::new(digest))))
     }
 
     fn challenged(&self, reply: &Reply, error: DigestError) -> BackendError {
-        match error {
-            DigestError::NoChallenge => self.rejected(&reply.challenges, None),
-            source => BackendError::Digest { endpoint: self.endpoint.clone(), source },
+        if matches!(error, DigestError::NoChallenge) {
+            return self.rejected(&reply.challenges, None);
         }
+        BackendError::Digest { endpoint: self.endpoint.clone(), source: error }
     }
 
     /// One empty request, with a token where there is one, and the answer to it.
@@ -179,6 +179,7 @@ impl Handshake<'_> {
         if keep_alive && wire.is_quiet() { Ok(()) } else { Err(self.closed()) }
     }
 
+    #[expect(clippy::unused_self, reason = "said of this handshake, like its other errors")]
     fn not_begun(&self, target: &str, source: HandshakeCause) -> BackendError {
         BackendError::Handshake { target: target.to_owned(), source }
     }

@@ -62,12 +62,10 @@ impl Handshake<'_> {
 
     /// A host that agrees to less than sealing with 128-bit keys and a MIC is no host to go on with.
     fn refused(&self, error: NtlmError) -> BackendError {
-        match error {
-            NtlmError::WeakFlags | NtlmError::NoTimestamp => self.downgraded(format!("NTLM, and {error}")),
-            error => {
-                BackendError::NtlmRefused { endpoint: self.endpoint.clone(), source: error }
-            }
+        if matches!(error, NtlmError::WeakFlags | NtlmError::NoTimestamp) {
+            return self.downgraded(format!("NTLM, and {error}"));
         }
+        BackendError::NtlmRefused { endpoint: self.endpoint.clone(), source: error }
     }
 
     fn ended_with(&self, status: u16) -> BackendError {

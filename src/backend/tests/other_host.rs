@@ -84,8 +84,7 @@ impl OtherHost {
                         Some((acceptor, bindings)) => {
                             let Ok(stream) = acceptor.accept(stream).await else { return };
                             let data = bindings.application_data();
-                            let channel =
-                                Channel::Tls(ntlm::ChannelBindings::from_application_data(data));
+                            let channel = Channel::Tls(ntlm::ChannelBindings::from_application_data(data));
                             served.serve(stream, channel).await;
                         }
                     }
@@ -123,8 +122,9 @@ impl Serving {
             let token = if let Speaks::Ntlm(_) = self.speaks { authorization(&head) } else { None };
             let mut answer = None;
             if let (Speaks::Ntlm(account), Some((_, token))) = (&self.speaks, token) {
-                let stepping =
-                    acceptor.take().unwrap_or_else(|| Acceptor::new(verifier(account), channel).ok().unwrap());
+                let stepping = acceptor
+                    .take()
+                    .unwrap_or_else(|| Acceptor::new(verifier(account), channel).ok().unwrap());
                 answer = Some(match stepping.step(&token, now()) {
                     Ok(Accepted::Continue(next, challenge)) => {
                         acceptor = Some(next);
@@ -175,7 +175,8 @@ const OFFER: &str = "HTTP/1.1 401 \r\nWWW-Authenticate: Negotiate\r\nWWW-Authent
 fn leg(status: &str, token: &[u8]) -> Vec<u8> {
     use base64::Engine as _;
     let token = base64::engine::general_purpose::STANDARD.encode(token);
-    format!("HTTP/1.1 {status}\r\nWWW-Authenticate: Negotiate {token}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    format!("HTTP/1.1 {status}\r\nWWW-Authenticate: Negotiate {token}\r\nContent-Length: 0\r\n\r\n")
+        .into_bytes()
 }
 
 fn verifier(account: &str) -> Arc<Verifier> {

@@ -100,7 +100,8 @@ fn each_method_takes_what_it_can_use_and_nothing_else() {
 #[test]
 fn kerberos_never_goes_to_an_address_without_a_name() {
     let address = "https://10.0.0.1/wsman";
-    for (auth, credential) in [("kerberos", S4U), ("negotiate", S4U), ("default", S4U), ("negotiate", DOMAIN)] {
+    for (auth, credential) in [("kerberos", S4U), ("negotiate", S4U), ("default", S4U), ("negotiate", DOMAIN)]
+    {
         let refused = decided(address, auth, credential).unwrap_err();
         assert!(refused.contains("you cannot use an IP address"), "{auth} {credential}: {refused}");
         let named = format!("{auth}\n      spn: HTTP/web01.corp.example");
@@ -127,7 +128,10 @@ fn what_proves_nothing_of_a_host_goes_over_http_to_trusted_hosts_only() {
     }
     // Every host that {host} could become must be listed.
     let many = text(http, "negotiate", BOX, "TRUSTED")
-        .replace("match: { path: /wsman }", "match: { path: \"/hosts/{host}/wsman\" }\n    hosts: [\"*.corp.example\", db.corp.example]")
+        .replace(
+            "match: { path: /wsman }",
+            "match: { path: \"/hosts/{host}/wsman\" }\n    hosts: [\"*.corp.example\", db.corp.example]",
+        )
         .replace("http://web01.corp.example", "http://{host}");
     for (trusted, is_trusted) in
         [("*.corp.example", true), ("*", true), ("db.corp.example", false), ("*.web.corp.example", false)]
@@ -187,7 +191,9 @@ fn an_account_is_one_pair_and_says_whose_it_is() {
         let refused = with(account).unwrap_err();
         assert!(refused.contains(advice), "{account}: {refused}");
     }
-    for account in ["{ username: svc@CORP.EXAMPLE, password: \"${env:PATH}\" }", "{ certificate: /c, private_key: /k }"] {
+    for account in
+        ["{ username: svc@CORP.EXAMPLE, password: \"${env:PATH}\" }", "{ certificate: /c, private_key: /k }"]
+    {
         assert_eq!(with(account), Ok(()), "{account}");
     }
 }

@@ -124,7 +124,7 @@ fn an_account_that_can_not_log_on_is_said_to_be_the_gateway_s_own() {
 }
 
 #[test]
-fn people_never_get_each_other_s_credential() {
+fn threat_34_people_never_get_each_other_s_credential() {
     in_realm(test_name!(people_never_get_each_other_s_credential), &[], async |kdc| {
         let door = door();
         let credentials = Arc::new(Credentials::new(kdc.settings(), Arc::clone(&door)));

@@ -77,7 +77,7 @@ fn unknown_people_and_unknown_services_are_told_apart() {
 }
 
 #[test]
-fn a_kdc_that_ignores_delegation_yields_an_error_and_never_a_credential() {
+fn threat_30_a_kdc_that_ignores_delegation_yields_an_error_and_never_a_credential() {
     with_realm(async |realm| {
         realm.ask_at(impostor(realm.port()).await);
         let door = door();

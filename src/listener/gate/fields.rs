@@ -57,6 +57,8 @@ impl<'a> Fields<'a> {
             Field::ContentEncoding => Err(Reason::ContentEncoding),
             Field::Upgrade => Err(Reason::Upgrade),
             Field::Trailer => Err(Reason::Trailer),
+            // Browsers send these, WinRM clients never do: a page must not run commands with its reader's certificate.
+            Field::Browser => Err(Reason::Browser),
         }
     }
 
@@ -134,9 +136,10 @@ enum Field {
     ContentEncoding,
     Upgrade,
     Trailer,
+    Browser,
 }
 
-const KNOWN: [(&str, Field); 14] = [
+const KNOWN: [(&str, Field); 19] = [
     ("host", Field::Host),
     ("content-length", Field::ContentLength),
     ("content-type", Field::ContentType),
@@ -151,6 +154,11 @@ const KNOWN: [(&str, Field); 14] = [
     ("upgrade", Field::Upgrade),
     ("http2-settings", Field::Upgrade),
     ("trailer", Field::Trailer),
+    ("origin", Field::Browser),
+    ("sec-fetch-site", Field::Browser),
+    ("sec-fetch-mode", Field::Browser),
+    ("sec-fetch-dest", Field::Browser),
+    ("sec-fetch-user", Field::Browser),
 ];
 
 const CONTENT_TYPE_BYTES: usize = 512;

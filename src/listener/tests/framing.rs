@@ -383,6 +383,18 @@ async fn threat_15_upgrades_and_strange_expectations_are_refused() {
 }
 
 #[tokio::test]
+async fn what_a_web_page_can_cause_is_refused() {
+    let rest = "Content-Length: 0\r\n";
+    let cases = [
+        "Origin: https://evil.example",
+        "origin: null",
+        "Sec-Fetch-Site: cross-site",
+        "Sec-Fetch-Mode: no-cors",
+    ];
+    all_refused(&cases.map(|header| (Reason::Browser, with(&format!("{header}\r\n{rest}"))))).await;
+}
+
+#[tokio::test]
 async fn threat_15_the_gateway_itself_says_continue() {
     let lab = lab();
     let mut stream = lab.connect().await;
