@@ -3,6 +3,10 @@
 //! Numbers and durations carry their unit in the key, as WinRM's do.
 
 use super::tree::Value;
+mod numbers;
+
+pub(super) use numbers::{AdminFile, AuditFile, BeforeRunFile, KerberosFile, LimitsFile};
+
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -321,108 +325,6 @@ pub(super) enum AllowFile {
     Read,
     Write,
     Execute,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
-pub(super) struct AuditFile {
-    pub(super) directory: PathBuf,
-    pub(super) before_run: BeforeRunFile,
-    pub(super) max_pending: u64,
-    pub(super) sync_deadline_ms: u64,
-}
-
-impl Default for AuditFile {
-    fn default() -> Self {
-        let directory = PathBuf::from("/var/log/winrm-gateway");
-        Self { directory, before_run: BeforeRunFile::Durable, max_pending: 10_000, sync_deadline_ms: 1_000 }
-    }
-}
-
-#[derive(Debug, Deserialize, Default, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum BeforeRunFile {
-    #[default]
-    Durable,
-    BestEffort,
-}
-
-#[derive(Debug, Deserialize, Default)]
-#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
-pub(super) struct AdminFile {
-    pub(super) address: Option<String>,
-    pub(super) socket: Option<PathBuf>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
-pub(super) struct LimitsFile {
-    pub(super) connections: u64,
-    pub(super) connections_per_address: u64,
-    pub(super) handshake_timeout_ms: u64,
-    pub(super) head_timeout_ms: u64,
-    pub(super) idle_timeout_ms: u64,
-    pub(super) body_grace_ms: u64,
-    pub(super) minimum_rate_bytes_per_second: u64,
-    pub(super) max_packet_retrieval_time_seconds: u64,
-    pub(super) write_stall_timeout_ms: u64,
-    pub(super) buffered_mb: u64,
-    pub(super) max_shells_per_user: u64,
-    pub(super) max_shells: u64,
-    pub(super) shell_idle_timeout_ms: u64,
-    pub(super) connect_timeout_ms: u64,
-    pub(super) network_delay_ms: u64,
-    pub(super) backend_connections_per_host: u64,
-    pub(super) backend_idle_timeout_ms: u64,
-}
-
-impl Default for LimitsFile {
-    fn default() -> Self {
-        Self {
-            connections: 4096,
-            connections_per_address: 1024,
-            handshake_timeout_ms: 5_000,
-            head_timeout_ms: 10_000,
-            idle_timeout_ms: 180_000,
-            body_grace_ms: 10_000,
-            minimum_rate_bytes_per_second: 1024,
-            max_packet_retrieval_time_seconds: 120,
-            write_stall_timeout_ms: 30_000,
-            buffered_mb: 256,
-            max_shells_per_user: 30,
-            max_shells: 20_000,
-            shell_idle_timeout_ms: 7_200_000,
-            connect_timeout_ms: 5_000,
-            network_delay_ms: 5_000,
-            backend_connections_per_host: 100,
-            backend_idle_timeout_ms: 60_000,
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
-pub(super) struct KerberosFile {
-    pub(super) config: Option<PathBuf>,
-    pub(super) replay_cache: Option<PathBuf>,
-    pub(super) threads: u64,
-    pub(super) deadline_ms: u64,
-    pub(super) breaker_failures: u64,
-    pub(super) breaker_pause_ms: u64,
-}
-
-impl Default for KerberosFile {
-    fn default() -> Self {
-        let (config, replay_cache) = (None, None);
-        Self {
-            config,
-            replay_cache,
-            threads: 32,
-            deadline_ms: 5_000,
-            breaker_failures: 5,
-            breaker_pause_ms: 10_000,
-        }
-    }
 }
 
 fn any_uri() -> String {
