@@ -40,6 +40,7 @@ fn line_of(lab: &Lab, needle: &str) -> usize {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_configuration_that_can_not_be_served_is_refused_with_its_line_and_key() {
     let lab = Lab::with().run();
     let keytab = lab.realm.keytab("svc-gw").display().to_string();

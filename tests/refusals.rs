@@ -148,7 +148,7 @@ fn threat_56_a_host_that_skips_mutual_authentication_gets_no_body() {
 #[test]
 fn threat_56_a_host_with_the_wrong_key_gets_no_body() {
     let mut lab = Lab::with().host_key("web05").run();
-    assert_fault(&mut lab, "alice", "rejected the ticket", "backend", "rejected");
+    assert_fault(&mut lab, "alice", "rejected the credential", "backend", "rejected");
 }
 
 #[test]

@@ -398,7 +398,7 @@ const REFUSALS: &[Refusal] = &[
         "[certificate, basic]",
         "accept",
         "routes[0].accept[1]",
-        "accept certificate or peer",
+        "add `service.keytab`",
     ),
     (
         "certificate: true, basic",
