@@ -393,13 +393,7 @@ const REFUSALS: &[Refusal] = &[
     ),
     ("[certificate, peer]", "[]", "accept", "routes[0].accept", "name methods"),
     ("[certificate, peer]", "[certificate, ntlm]", "accept", "routes[0].accept[1]", "there are certificate"),
-    (
-        "[certificate, peer]",
-        "[certificate, basic]",
-        "accept",
-        "routes[0].accept[1]",
-        "add `service.keytab`",
-    ),
+    ("[certificate, peer]", "[certificate, basic]", "accept", "routes[0].accept[1]", "add `service.keytab`"),
     (
         "certificate: true, basic",
         "certificate: false, basic",

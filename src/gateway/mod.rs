@@ -1,7 +1,7 @@
 //! ★ The spine: one request, from its first byte to its record.
 //!
 //! Every stage appears once, in order, and hands the next its proof: a [`Destination`] from `policy`, [`Evidence`] and a person from `authn`,
-//! an [`OperationPermit`] from `policy`, a [`Recorded`](crate::audit::Recorded) from `audit`, a credential from `credential`, answers from
+//! an [`OperationPermit`](crate::policy::OperationPermit) from `policy`, a [`Recorded`](crate::audit::Recorded) from `audit`, a credential from `credential`, answers from
 //! `backend`. A stage that refuses returns its own error; here, and only here, it becomes a [`Refusal`], a response, a metric and the one
 //! outcome record.
 //!
