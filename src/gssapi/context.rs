@@ -126,7 +126,9 @@ impl SecurityContext {
         if Instant::now() >= self.expires {
             return Err(GssError::Expired { what: "security context" });
         }
-        require(self.flags)
+        // Real clients (pywinrm) ask for sequencing alone: a message that comes again is out of sequence too.
+        let is_servers = self.client.is_some() && self.flags & GSS_C_SEQUENCE_FLAG != 0;
+        require(if is_servers { self.flags | GSS_C_REPLAY_FLAG } else { self.flags })
     }
 }
 
