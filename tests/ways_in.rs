@@ -1,6 +1,5 @@
 //! Every way in, with real clients, a real KDC and real TLS: who the host saw, and what is refused without a byte to a host.
-#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test that can't go on must fail")]
-#![expect(missing_docs, reason = "the names say it")]
+#![expect(unreachable_pub, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test that can't go on must fail")]
 
 mod support;
 mod ways_in_support;
@@ -125,4 +124,173 @@ fn clear_text_comes_in_over_plain_http_where_the_operator_allows_it() {
     assert_eq!(ran["then"]["status"], 200, "{ran}");
     let ran = lab.run("basic", Listener::Open, &json!({ "pairs": ["alice:Passw0rd!"] }));
     assert_eq!(ran["answers"][0]["status"], 200, "{ran}");
+}
+
+#[test]
+fn the_token_may_come_on_the_request_itself_and_the_answer_carries_ours() {
+    let mut lab = lab("[kerberos]");
+    for scheme in ["Negotiate", "Kerberos", "negotiate"] {
+        let ran = lab.run("with_body", Listener::Tls, &json!({ "scheme": scheme }));
+        assert_eq!((&ran["status"], &ran["complete"], &ran["again"]), (&json!(200), &json!(true), &json!(200)), "{ran}");
+        assert!(ran["body"].as_str().expect("a body").contains(ALICE), "{ran}");
+    }
+    assert_eq!(lab.reasons(6), [""; 6]);
+}
+
+#[test]
+fn an_anonymous_request_is_told_what_the_route_accepts() {
+    for (accept, offered) in [
+        ("[kerberos]", json!(["Negotiate", "Kerberos"])),
+        ("[basic, kerberos]", json!(["Negotiate", "Kerberos", "Basic realm=\"WSMAN\""])),
+        ("[negotiate]", json!(["Negotiate"])),
+        ("[basic, certificate]", json!(["Basic realm=\"WSMAN\""])),
+    ] {
+        let service = "  allow_unencrypted: false\n".to_owned();
+        let more = if accept.contains("basic") { "x-anchors: {}\n" } else { "" };
+        let mut lab = InLab::start(&Ways { accept, service, more: more.to_owned(), closed: true, ..Ways::default() });
+        let ran = lab.run("anonymous", Listener::Tls, &json!({}));
+        assert_eq!((&ran["status"], &ran["offered"], &ran["again"]), (&json!(401), &offered, &json!(401)), "{ran}");
+        lab.refused(2, "no_evidence");
+    }
+}
+
+#[test]
+fn threat_25_a_ticket_for_another_service_or_host_is_refused() {
+    let mut lab = InLab::start(&Ways { realm: vec!["--hosts", "1"], ..Ways::default() });
+    for (number, (hostname, service, reason)) in [
+        ("web01.corp.example", "HTTP", "wrong_service"),
+        ("web02.corp.example", "WSMAN", "wrong_service"),
+        ("host001.fleet.corp.example", "HTTP", "no_key"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let ran = lab.run("with_body", Listener::Tls, &json!({ "hostname": hostname, "service": service }));
+        assert_eq!((&ran["status"], &ran["again"]), (&json!(401), &json!(401)), "{ran}");
+        let reasons = lab.reasons(2 * (number + 1));
+        assert_eq!(reasons[2 * number..], [reason, "no_evidence"], "{hostname}");
+    }
+    assert_eq!(lab.host.connections(), 0);
+}
+
+#[test]
+fn threat_25_channel_bindings_are_judged_as_the_level_says() {
+    for (cbt, bindings, reason) in [
+        ("none", "right", ""),
+        ("none", "none", ""),
+        ("none", "wrong", ""),
+        ("relaxed", "right", ""),
+        ("relaxed", "none", ""),
+        ("relaxed", "wrong", "wrong_bindings"),
+        ("strict", "right", ""),
+        ("strict", "none", "no_bindings"),
+        ("strict", "wrong", "wrong_bindings"),
+    ] {
+        let mut lab = InLab::start(&Ways { cbt, ..Ways::default() });
+        for (number, protocol) in ["kerberos", "negotiate"].into_iter().enumerate() {
+            let ran = lab.run("with_body", Listener::Tls, &json!({ "bindings": bindings, "protocol": protocol }));
+            let (status, again) = if reason.is_empty() { (200, 200) } else { (401, 401) };
+            assert_eq!((&ran["status"], &ran["again"]), (&json!(status), &json!(again)), "{cbt} {bindings} {protocol}: {ran}");
+            assert_eq!(lab.reasons(2 * (number + 1))[2 * number], reason, "{cbt} {bindings} {protocol}");
+        }
+        let dialled = lab.host.connections() > 0;
+        assert_eq!(dialled, reason.is_empty(), "{cbt} {bindings}");
+        // Without TLS there is no channel to bind to, so the level means nothing there.
+        let ran = lab.run("sealed", Listener::Open, &json!({ "bindings": "none" }));
+        assert_eq!(ran["results"][0]["status"], 200, "{cbt}: {ran}");
+    }
+}
+
+#[test]
+fn threat_26_a_replayed_token_is_refused() {
+    let mut lab = lab("[kerberos]");
+    for (number, protocol) in ["kerberos", "negotiate"].into_iter().enumerate() {
+        let ran = lab.run("replay", Listener::Tls, &json!({ "protocol": protocol }));
+        assert_eq!((&ran["first"], &ran["status"]), (&json!(200), &json!(401)), "{protocol}: {ran}");
+        assert_eq!(lab.reasons(2 * (number + 1))[2 * number..], ["", "replayed"], "{protocol}");
+    }
+    assert_eq!(lab.host.requests().len(), 2, "one each");
+    let cache = lab.dir.path().join("gateway/audit/replay-cache/accepted");
+    assert!(cache.is_file(), "the replay cache is a file of this gateway's own");
+}
+
+#[test]
+fn threat_04_two_people_on_one_request_are_refused() {
+    let mut lab = lab("[kerberos, certificate]");
+    let certificate = |person: &str| {
+        let issued = lab.pki.person(person);
+        json!({ "cert": issued.certificate, "key": issued.key })
+    };
+    let (bob, alice) = (certificate("bob"), certificate("alice"));
+    let ran = lab.run("with_body", Listener::Tls, &bob);
+    assert_eq!((&ran["status"], &ran["again"]), (&json!(500), &json!(500)), "{ran}");
+    assert!(ran["body"].as_str().expect("a body").contains("different people"), "{ran}");
+    lab.refused(2, "two_people");
+    let ran = lab.run("with_body", Listener::Tls, &alice);
+    assert_eq!((&ran["status"], &ran["again"]), (&json!(200), &json!(200)), "the same person twice: {ran}");
+    assert_eq!(lab.outcome(4)["method"], "kerberos", "the header decides");
+}
+
+#[test]
+fn threat_21_a_second_person_on_a_connection_is_that_person_and_nobody_is_left_over() {
+    let mut lab = lab("[kerberos]");
+    let ran = lab.run("second_person", Listener::Tls, &json!({ "second": "bob@CORP.EXAMPLE" }));
+    let body = |name: &str| ran[name]["body"].as_str().expect("a body").to_owned();
+    assert!(body("first").contains("alice@CORP.EXAMPLE") && body("second").contains("bob@CORP.EXAMPLE"), "{ran}");
+    assert!(!body("second").contains("alice"), "{ran}");
+    assert_eq!((&ran["failed"], &ran["after"]), (&json!(401), &json!(401)), "a failed attempt ends what there was: {ran}");
+    assert_eq!(lab.reasons(6)[4..], ["token_refused", "no_evidence"]);
+}
+
+#[test]
+fn threat_21_a_route_that_does_not_accept_a_connection_s_method_asks_again() {
+    let mut lab = InLab::start(&Ways { other: "[basic]", closed: true, ..Ways::default() });
+    let ran = lab.run("other_route", Listener::Tls, &json!({}));
+    assert_eq!((&ran["own"], &ran["other"]["status"], &ran["back"]), (&json!(200), &json!(401), &json!(200)), "{ran}");
+    assert_eq!(ran["other"]["offered"], json!(["Basic realm=\"WSMAN\""]), "{ran}");
+    assert_eq!(lab.reasons(4)[2], "method_not_accepted");
+    assert_eq!(lab.host.requests().len(), 2);
+}
+
+#[test]
+fn threat_28_a_forwarded_ticket_is_not_kept_where_no_route_asks_for_it() {
+    let mut lab = lab("[kerberos]");
+    let ran = lab.run("with_body", Listener::Tls, &json!({ "delegate": true }));
+    assert_eq!(ran["status"], 200, "{ran}");
+    let evidence = lab.outcome(1)["evidence"].clone();
+    assert_eq!(evidence, "kerberos HTTP/gw.corp.example@CORP.EXAMPLE bound, delegated credential discarded");
+    assert_eq!(lab.host.requests()[0]["identity"], ALICE, "{:?}", lab.host.requests());
+}
+
+#[test]
+fn a_context_ends_with_its_ticket() {
+    let mut lab = InLab::start(&Ways { realm: vec!["--max-life", "12s"], ..Ways::default() });
+    let ran = lab.run("kept", Listener::Tls, &json!({ "times": 5, "pause": 4 }));
+    let statuses: Vec<u64> = ran["statuses"].as_array().expect("a list").iter().filter_map(Value::as_u64).collect();
+    assert_eq!((statuses[0], statuses[4], &ran["again"]), (200, 401, &json!(200)), "{ran}");
+    assert!(lab.reasons(7).contains(&"context_expired".to_owned()));
+}
+
+#[test]
+fn malformed_and_oversized_tokens_are_refused_each_with_its_own_reason() {
+    let mut lab = lab("[kerberos]");
+    let large = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, vec![7; 66_000]);
+    for (number, (value, reason)) in [
+        ("Negotiate".to_owned(), "malformed_token"),
+        ("Negotiate ???".to_owned(), "malformed_token"),
+        ("Negotiate YWJj".to_owned(), "token_refused"),
+        ("Kerberos YIIB".to_owned(), "token_refused"),
+        (format!("Negotiate {large}"), "token_too_large"),
+        ("CredSSP YWJj".to_owned(), "scheme_not_accepted"),
+        ("NTLM TlRMTVNTUAABAAAA".to_owned(), "scheme_not_accepted"),
+        ("Basic YWxpY2U6eA==".to_owned(), "scheme_not_accepted"),
+        ("Negotiate oRQwEg==".to_owned(), "no_handshake"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let ran = lab.run("header", Listener::Tls, &json!({ "value": value }));
+        assert_eq!((&ran["status"], &ran["offered"]), (&json!(401), &json!(["Negotiate", "Kerberos"])), "{reason}: {ran}");
+        lab.refused(number + 1, reason);
+    }
 }

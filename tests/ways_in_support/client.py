@@ -139,6 +139,7 @@ def client(options, connection, **more):
         protocol=protocol,
         channel_bindings=bindings(options, connection),
         context_req=flags,
+        options=spnego.NegotiateOptions[options.get("implementation", "none")],
         **more,
     )
 

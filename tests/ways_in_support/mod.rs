@@ -30,6 +30,8 @@ pub struct Ways {
     pub misbehave: Option<&'static str>,
     /// Whether the gateway knows accounts of its own.
     pub local: bool,
+    /// Whether there is no plain HTTP listener on a network: Basic is refused at load where there is one.
+    pub closed: bool,
 }
 
 impl Default for Ways {
@@ -43,6 +45,7 @@ impl Default for Ways {
             realm: Vec::new(),
             misbehave: None,
             local: false,
+            closed: false,
         }
     }
 }
@@ -76,8 +79,9 @@ impl InLab {
         let (open, loopback) = (support::free_port(), support::free_port());
         let settings = Settings {
             listeners: format!(
-                "  - {{ name: open, address: \"0.0.0.0:{open}\", transport: http, names: [gw.corp.example] }}\n  \
-                   - {{ name: loopback, address: \"127.0.0.1:{loopback}\", transport: http, names: [gw.corp.example] }}\n"
+                "  - {{ name: open, address: \"{}:{open}\", transport: http, names: [gw.corp.example] }}\n  \
+                   - {{ name: loopback, address: \"127.0.0.1:{loopback}\", transport: http, names: [gw.corp.example] }}\n",
+                if ways.closed { "127.0.0.1" } else { "0.0.0.0" }
             ),
             routes: route("in", "/in", ways.accept) + &route("other", "/other", ways.other),
             ..Settings::default()
