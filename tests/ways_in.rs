@@ -294,3 +294,252 @@ fn malformed_and_oversized_tokens_are_refused_each_with_its_own_reason() {
         lab.refused(number + 1, reason);
     }
 }
+
+#[test]
+fn a_foreign_realm_s_ticket_is_refused() {
+    // The KDC's realm is CORP.EXAMPLE, and the gateway knows another one only.
+    let more = "realms: { CORP.EXAMPLE: null, OTHER.EXAMPLE: { netbios: OTHER } }\n".to_owned();
+    let mut lab = InLab::start(&Ways { more, ..Ways::default() });
+    let ran = lab.run("with_body", Listener::Tls, &json!({}));
+    assert_eq!(ran["status"], 401, "{ran}");
+    lab.refused(1, "foreign_realm");
+}
+
+fn local(accept: &'static str) -> InLab {
+    InLab::start(&Ways { accept, local: true, ..Ways::default() })
+}
+
+#[test]
+fn accounts_of_the_gateway_come_in_by_ntlm_over_tls_and_sealed_over_http() {
+    let mut lab = local("[negotiate]");
+    for client in ["pypsrp", "pywinrm"] {
+        for (listener, encrypt) in [(Listener::Tls, "auto"), (Listener::Tls, "always"), (Listener::Open, "auto")] {
+            let options = json!({ "client": client, "auth": "ntlm", "user": "runner", "encrypt": encrypt });
+            let ran = lab.run("real", listener, &options);
+            assert_eq!(ran["stdout"], ALICE, "{client} {listener:?} {encrypt}: {ran}\n{}", lab.gateway.log());
+        }
+    }
+    for protocol in ["ntlm", "negotiate"] {
+        for listener in [Listener::Tls, Listener::Open] {
+            let options = json!({ "user": "runner", "protocol": protocol, "implementation": "use_negotiate", "hostname": "gw.corp.example" });
+            let ran = lab.run("sealed", listener, &options);
+            assert!(opened(&ran, 1).contains(ALICE), "{protocol} {listener:?}: {ran}\n{}", lab.gateway.log());
+        }
+    }
+    let intent = lab.gateway.wait_for_records("intent", 1)[0].clone();
+    assert_eq!((&intent["method"], &intent["evidence"]), (&json!("negotiate"), &json!("ntlm account runner bound")), "{intent}");
+}
+
+#[test]
+fn kerberos_comes_in_where_a_route_accepts_negotiate() {
+    let mut lab = local("[negotiate]");
+    let ran = lab.run("with_body", Listener::Tls, &json!({}));
+    assert_eq!(ran["status"], 200, "{ran}");
+    assert_eq!(lab.outcome(2)["method"], "negotiate");
+    let ran = lab.run("with_body", Listener::Tls, &json!({ "scheme": "Kerberos" }));
+    assert_eq!((&ran["status"], &ran["offered"]), (&json!(401), &json!(["Negotiate"])), "{ran}");
+    assert_eq!(lab.reasons(4)[2], "scheme_not_accepted");
+}
+
+#[test]
+fn an_account_of_the_gateway_is_nobody_of_a_domain_unless_the_operator_says_who() {
+    let mut lab = local("[negotiate]");
+    let ran = lab.run("bare_then_plain", Listener::Tls, &json!({ "user": "local", "protocol": "ntlm" }));
+    assert_eq!((&ran["status"], &ran["then"]["status"]), (&json!(200), &json!(500)), "{ran}");
+    let outcome = lab.refused(3, "no_rule");
+    assert_eq!(outcome["principal"], "local@GW01", "{outcome}");
+}
+
+#[test]
+fn threat_24_ntlm_is_refused_where_no_route_lets_it_in_or_nobody_is_listed() {
+    for ways in [
+        Ways { accept: "[kerberos]", local: true, ..Ways::default() },
+        Ways { accept: "[negotiate]", local: false, ..Ways::default() },
+    ] {
+        let mut lab = InLab::start(&ways);
+        let raw = json!({ "token": "TlRMTVNTUAABAAAAN4II4gAAAAAAAAAAAAAAAAAAAAAKAGFKAAAADw==" });
+        let ran = lab.run("raw_token", Listener::Tls, &raw);
+        assert_eq!((&ran["status"], &ran["open"]), (&json!(401), &json!(401)), "{ran}");
+        assert!(ran["body"].as_str().expect("a text").contains("NTLM is not accepted here"), "{ran}");
+        assert_eq!(lab.reasons(2)[0], "ntlm_not_accepted");
+        // SPNEGO that offers nothing but NTLM.
+        let options = json!({ "user": "runner", "protocol": "negotiate", "implementation": "use_negotiate", "hostname": "nowhere.example", "password": "x" });
+        let ran = lab.run("bare_then_plain", Listener::Tls, &options);
+        assert_eq!(ran["status"], 401, "{ran}");
+        assert_eq!(lab.reasons(4)[2], "ntlm_not_accepted", "{ran}");
+        assert_eq!(lab.host.connections(), 0);
+    }
+}
+
+#[test]
+fn threat_24_ntlm_without_the_right_channel_password_or_server_is_refused() {
+    for (listener, options, reason) in [
+        (Listener::Tls, json!({ "bindings": "none" }), "no_bindings"),
+        (Listener::Tls, json!({ "bindings": "wrong" }), "wrong_bindings"),
+        (Listener::Open, json!({ "bindings": "wrong" }), "unexpected_bindings"),
+        (Listener::Open, json!({ "hostname": "other.corp.example" }), "wrong_target"),
+        (Listener::Tls, json!({ "password": "wrong" }), "wrong_password"),
+        (Listener::Tls, json!({ "user": "nobody" }), "unknown_account"),
+    ] {
+        let mut lab = local("[negotiate]");
+        let mut all = json!({ "user": "runner", "protocol": "ntlm" });
+        all.as_object_mut().expect("a map").extend(options.as_object().expect("a map").clone());
+        let ran = lab.run("bare_then_plain", listener, &all);
+        assert_eq!((&ran["status"], &ran["then"]["status"]), (&json!(401), &json!(401)), "{options}: {ran}");
+        assert_eq!(lab.reasons(3)[1], reason, "{options}");
+        assert_eq!(lab.host.connections(), 0);
+        let text = ran["body"].as_str().expect("a text");
+        assert!(reason == "wrong_target" || text.starts_with("the authentication failed ("), "{text}");
+    }
+}
+
+#[test]
+fn threat_23_half_a_handshake_is_of_no_use_on_another_connection_or_after_anything_else() {
+    let mut lab = local("[negotiate]");
+    let ran = lab.run("half_elsewhere", Listener::Tls, &json!({ "user": "runner", "protocol": "ntlm" }));
+    assert_eq!((&ran["first"], &ran["status"], &ran["own"]), (&json!(401), &json!(401), &json!(200)), "{ran}");
+    assert_eq!(lab.reasons(3), ["", "no_handshake", ""]);
+    let ran = lab.run("half_interrupted", Listener::Tls, &json!({ "user": "runner", "protocol": "ntlm" }));
+    assert_eq!((&ran["between"], &ran["status"]), (&json!(401), &json!(401)), "{ran}");
+    assert_eq!(lab.reasons(6)[3..], ["", "no_evidence", "no_handshake"]);
+    assert_eq!(lab.host.connections(), 0);
+}
+
+fn basic(service: &str) -> InLab {
+    InLab::start(&Ways { accept: "[basic]", closed: true, service: service.to_owned(), ..Ways::default() })
+}
+
+#[test]
+fn real_clients_come_in_by_name_and_password_however_the_name_is_written() {
+    let mut lab = basic("");
+    for client in ["pypsrp", "pywinrm"] {
+        for user in ["alice", "alice@CORP.EXAMPLE", "CORP\\alice"] {
+            let auth = if client == "pypsrp" { "basic" } else { "ssl" };
+            for auth in [auth, "basic"] {
+                let ran = lab.run("real", Listener::Tls, &json!({ "client": client, "auth": auth, "user": user }));
+                assert_eq!(ran["stdout"], ALICE, "{client} {user}: {ran}\n{}", lab.gateway.log());
+            }
+        }
+    }
+    let intent = lab.gateway.wait_for_records("intent", 1)[0].clone();
+    assert_eq!((&intent["method"], &intent["evidence"]), (&json!("basic"), &json!("password, taken by the realm")), "{intent}");
+    let asked = lab.realm.kdc_log().lines().filter(|line| line.contains("AS_REQ") && line.contains("ISSUE") && line.contains("alice@")).count();
+    assert_eq!(asked, 1, "the KDC is asked once in ten minutes");
+}
+
+#[test]
+fn threat_53_a_wrong_password_costs_the_kdc_one_attempt_however_often_it_is_tried() {
+    let mut lab = basic("");
+    let ran = lab.run("basic", Listener::Tls, &json!({ "pairs": vec!["alice:wrong"; 12], "threads": 6 }));
+    for answer in ran["answers"].as_array().expect("a list") {
+        assert_eq!(answer["status"], 401, "{answer}");
+    }
+    assert!(lab.reasons(12).iter().all(|reason| reason == "wrong_password"));
+    assert_eq!(failures_at_the_kdc(&lab, "alice"), 1);
+    lab.refused(12, "wrong_password");
+}
+
+fn failures_at_the_kdc(lab: &InLab, person: &str) -> usize {
+    let log = lab.realm.kdc_log();
+    log.lines().filter(|line| line.contains("PREAUTH_FAILED") && line.contains(&format!("{person}@"))).count()
+}
+
+#[test]
+fn threat_53_the_guard_stays_below_the_domain_s_threshold_whatever_is_tried() {
+    let mut lab = basic("");
+    let pairs: Vec<String> = (0..20).map(|number| format!("bob:wrong-{number}")).collect();
+    let ran = lab.run("basic", Listener::Tls, &json!({ "pairs": pairs, "threads": 8 }));
+    assert!(ran["answers"].as_array().expect("a list").iter().all(|answer| answer["status"] == 401), "{ran}");
+    assert_eq!(failures_at_the_kdc(&lab, "bob"), 3, "{ran}");
+    // The right one, too, is not tried now; another person's is.
+    let ran = lab.run("basic", Listener::Tls, &json!({ "pairs": ["bob:Passw0rd!", "alice:Passw0rd!"] }));
+    assert_eq!((&ran["answers"][0]["status"], &ran["answers"][1]["status"]), (&json!(401), &json!(200)), "{ran}");
+    let reasons = lab.reasons(22);
+    assert_eq!(reasons.iter().filter(|reason| *reason == "guard_locked").count(), 18, "{reasons:?}");
+    assert_eq!(failures_at_the_kdc(&lab, "bob"), 3);
+}
+
+#[test]
+fn threat_53_one_source_can_not_try_one_password_on_everybody() {
+    let mut lab = basic("  basic_guard: { failures_per_source: 4 }\n");
+    let pairs: Vec<String> = (0..8).map(|number| format!("user{number}:Spring2026!")).collect();
+    lab.run("basic", Listener::Tls, &json!({ "pairs": pairs }));
+    let reasons = lab.reasons(8);
+    assert_eq!(reasons.iter().filter(|reason| *reason == "unknown_user").count(), 4, "{reasons:?}");
+    lab.refused(8, "guard_locked");
+}
+
+#[test]
+fn threat_66_an_unknown_person_and_a_wrong_password_look_alike() {
+    let mut lab = basic("");
+    let pairs = ["alice:wrong", "nobody:wrong", "nobody@ELSEWHERE.EXAMPLE:wrong", "al ice:wrong", "alice:wrong"];
+    let ran = lab.run("basic", Listener::Tls, &json!({ "pairs": pairs }));
+    let answers = ran["answers"].as_array().expect("a list");
+    for answer in answers {
+        let body = answer["body"].as_str().expect("a text");
+        assert!(body.starts_with("the authentication failed (request "), "{body}");
+        assert_eq!((&answer["status"], &answer["offered"]), (&json!(401), &answers[0]["offered"]), "{answer}");
+        let seconds = answer["seconds"].as_f64().expect("a number");
+        assert!((0.24..0.75).contains(&seconds), "told at a slot's end, not when the KDC answered: {seconds}");
+    }
+    assert_eq!(lab.reasons(5), ["wrong_password", "unknown_user", "unknown_user", "unknown_user", "wrong_password"]);
+    lab.refused(5, "wrong_password");
+}
+
+#[test]
+fn threat_27_a_password_is_not_taken_over_plain_http_on_a_network() {
+    // The configuration refuses it; what follows is a route that a listener of another kind reaches as well.
+    let mut lab = InLab::start(&Ways { accept: "[kerberos]", ..Ways::default() });
+    let ran = lab.run("header", Listener::Open, &json!({ "value": "Basic YWxpY2U6UGFzc3cwcmQh" }));
+    assert_eq!((&ran["status"], &ran["offered"]), (&json!(401), &json!(["Negotiate", "Kerberos"])), "{ran}");
+    lab.refused(1, "scheme_not_accepted");
+}
+
+#[test]
+fn threat_54_a_password_is_not_judged_while_the_kdc_is_down_and_a_context_goes_on() {
+    for silent in [false, true] {
+        let mut lab = InLab::start(&Ways { accept: "[basic, kerberos]", closed: true, ..Ways::default() });
+        let silence = if silent {
+            Some(lab.realm.replace_kdc_by_silence())
+        } else {
+            lab.realm.stop_kdc();
+            None
+        };
+        let ran = lab.run("basic", Listener::Tls, &json!({ "pairs": ["alice:Passw0rd!"] }));
+        let answer = &ran["answers"][0];
+        assert_eq!((&answer["status"], &answer["retry"]), (&json!(503), &json!("5")), "{ran}");
+        assert!(answer["seconds"].as_f64().expect("a number") < 10.0, "{ran}");
+        lab.refused(1, "kdc_unavailable");
+        drop(silence);
+    }
+}
+
+#[test]
+fn threat_54_somebody_who_takes_every_password_and_is_not_the_kdc_lets_nobody_in() {
+    let mut lab = basic("");
+    // A realm with the same name and people, and other keys: who can answer in the KDC's place can be this one.
+    let other = support::Realm::mit(&lab.dir.path().join("impostor"), &[]);
+    lab.realm.stop_kdc();
+    ways_in_support::forward(lab.realm.port, other.port);
+    let ran = lab.run("basic", Listener::Tls, &json!({ "pairs": ["alice:Passw0rd!"] }));
+    assert_eq!(ran["answers"][0]["status"], 503, "{ran}");
+    lab.refused(1, "kdc_not_proved");
+}
+
+#[test]
+fn threat_60_neither_passwords_nor_tokens_are_ever_written_down() {
+    let mut lab = InLab::start(&Ways { accept: "[basic, negotiate]", closed: true, local: true, ..Ways::default() });
+    let canary = "c4n4ry-Sparrow-9271";
+    lab.run("basic", Listener::Tls, &json!({ "pairs": [format!("alice:{canary}"), "alice:Passw0rd!".to_owned(), format!("{canary}:x")] }));
+    lab.run("header", Listener::Tls, &json!({ "value": format!("Negotiate {canary}") }));
+    lab.run("bare_then_plain", Listener::Tls, &json!({ "user": "runner", "protocol": "ntlm" }));
+    lab.run("with_body", Listener::Tls, &json!({}));
+    lab.outcome(8);
+    let (_, metrics) = lab.gateway.admin("/metrics");
+    let records = std::fs::read_to_string(&lab.gateway.audit).expect("the records");
+    for (place, text) in [("log", lab.gateway.log()), ("records", records), ("metrics", metrics)] {
+        for secret in [canary, "Passw0rd!", ways_in_support::NT_HASH, "TlRMTVNTUA", "YIIC", "Authorization:"] {
+            assert!(!text.contains(secret), "{secret} stands in the {place}");
+        }
+    }
+}

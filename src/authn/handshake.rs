@@ -152,6 +152,9 @@ impl Handshakes {
         if self.cbt == CbtHardening::Strict && client.tls().is_some() && !context.is_channel_bound() {
             return Err(Unproved::new("no_bindings", "a channel binding is required here, and the client sent none"));
         }
+        if context.expires() <= std::time::Instant::now() {
+            return Err(Unproved::new("ticket_expired", "the ticket has expired"));
+        }
         let name = context.initiator_name().to_owned();
         self.realms.of_ticket(&name).map_err(|error| unknown_client(&name, &error))?;
         let proof = TicketProof {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -10,8 +11,9 @@ use bytes::Bytes;
 use rustls::version::TLS13;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::*;
+use super::{evidence::Proof, *};
 use crate::{
+    gssapi::{Door, DoorSettings},
     listener::{
         ClientCertificates, ClientConnection, ConnectionFailure, Handler, Limits, ListenAddress, Response,
         Settings, TlsFacts, TlsSettings, TlsSnapshot, TlsVersion, Transport, bind,
@@ -22,6 +24,11 @@ use crate::{
 
 const MUTUAL: &str = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual";
 
+fn door() -> Arc<Door> {
+    let (deadline, breaker_pause) = (Duration::from_secs(20), Duration::from_secs(1));
+    Arc::new(Door::new(DoorSettings { threads: 4, deadline, breaker_failures: 3, breaker_pause }))
+}
+
 /// Answers every request with what it proved.
 struct Prover {
     authenticator: Authenticator,
@@ -30,7 +37,8 @@ struct Prover {
 
 impl Prover {
     fn new(peers: Vec<PeerRule>, accept: &[AuthMethod]) -> Self {
-        Self { authenticator: Authenticator::new(peers), accept: Accept::of(accept.iter().copied()) }
+        let settings = AuthenticatorSettings { peers, ..AuthenticatorSettings::default() };
+        Self { authenticator: Authenticator::new(settings, &door(), None), accept: Accept::of(accept.iter().copied()) }
     }
 }
 
@@ -39,8 +47,9 @@ impl Handler for Prover {
     async fn connection(self: Arc<Self>, mut client: ClientConnection) {
         let mut proof = ConnectionProof::default();
         while let Ok(Some(request)) = client.next_request().await {
-            let said = match self.authenticator.step(&mut proof, &client, &request, &self.accept) {
-                Ok(Step::Proved(evidence)) => format!("{} {}", evidence.method(), evidence.describe()),
+            let said = match self.authenticator.step(&mut proof, &client, &request, &self.accept).await {
+                Ok(Step::Shaken { status, .. }) => format!("{status} shaken"),
+                Ok(Step::Proved(evidence, _)) => format!("{} {}", evidence.method(), evidence.describe()),
                 Ok(Step::Challenge(challenge)) => {
                     format!("{} {:?} {}", challenge.status(), challenge.schemes(), challenge.reason())
                 }
@@ -82,7 +91,7 @@ fn settings(address: &str, transport: Transport) -> Settings {
 }
 
 fn realms() -> Realms {
-    Realms::new([("CORP.EXAMPLE".to_owned(), Realm { netbios: None, case: NameCase::Insensitive })])
+    Realms::new([("CORP.EXAMPLE".to_owned(), Realm::default())])
 }
 
 fn principal(text: &str) -> Principal {
@@ -104,7 +113,7 @@ async fn threat_04_the_header_decides_and_a_certificate_counts_only_where_it_is_
     };
     let only = [AuthMethod::Certificate];
     let both = [AuthMethod::Certificate, AuthMethod::Kerberos, AuthMethod::Basic];
-    let schemes = "\"Kerberos\", \"Basic realm=\\\"WSMAN\\\"\"";
+    let schemes = "\"Negotiate\", \"Kerberos\", \"Basic realm=\\\"WSMAN\\\"\"";
     for (accept, name, header, wanted) in [
         (&only[..], Some("alice"), None, expected(&authority)),
         (&only[..], Some("alice"), Some(MUTUAL), expected(&authority)),
@@ -235,7 +244,7 @@ fn evidence_becomes_a_person_with_the_groups_of_the_file() {
     let trust = Trust { anchors: snapshot.client_anchors(), crls: snapshot.client_crls() };
     let chain = [certificate(&authority.path("alice.pem"))];
     let verified = VerifiedCertificate::verify(&chain, trust, rustls::pki_types::UnixTime::now()).unwrap();
-    let evidence = Evidence::Certificate(Arc::new(verified));
+    let evidence = Evidence::of(AuthMethod::Certificate, Proof::Certificate(Arc::new(verified)));
     let config = envelope("get-config.request.xml");
     let person = people(&authority, "*").identify(&evidence, &config).unwrap();
     assert_eq!(person.principal(), &principal("alice@CORP.EXAMPLE"));
@@ -251,7 +260,10 @@ fn evidence_becomes_a_person_with_the_groups_of_the_file() {
     assert_eq!(wmi.identify(&evidence, &identify).unwrap_err().reason(), "no_mapping");
     assert!(people(&authority, "*").identify(&evidence, &identify).is_ok());
 
-    let peer = Evidence::Peer { principal: principal("job@CORP.EXAMPLE"), process: "uid 7".to_owned() };
+    let peer = Evidence::of(
+        AuthMethod::Peer,
+        Proof::Peer { principal: principal("job@CORP.EXAMPLE"), process: "uid 7".to_owned() },
+    );
     let person = wmi.identify(&peer, &config).unwrap();
     assert_eq!((person.method(), person.evidence()), (AuthMethod::Peer, "uid 7"));
     assert_eq!(person.groups(), &BTreeSet::from([GroupName::new("Operators")]));
@@ -264,7 +276,7 @@ fn threat_38_a_certificate_of_another_authority_is_nobodys() {
     let trust = Trust { anchors: snapshot.client_anchors(), crls: snapshot.client_crls() };
     let chain = [certificate(&authority.path("alice.pem"))];
     let verified = VerifiedCertificate::verify(&chain, trust, rustls::pki_types::UnixTime::now()).unwrap();
-    let evidence = Evidence::Certificate(Arc::new(verified));
+    let evidence = Evidence::of(AuthMethod::Certificate, Proof::Certificate(Arc::new(verified)));
     let error = people(&other, "*").identify(&evidence, &envelope("get-config.request.xml")).unwrap_err();
     assert_eq!(error.reason(), "no_mapping", "another authority's mappings do not hold");
 }

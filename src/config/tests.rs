@@ -14,7 +14,8 @@ use secrecy::ExposeSecret as _;
 use super::{
     file::{
         AccountFile, AdminFile, AuditFile, BackendFile, CertMappingFile, ClientAuthFile,
-        ClientCertificatesFile, ClientFile, GroupFile, KerberosFile, LimitsFile, ListenerFile, MatchFile,
+        BasicGuardFile, ClientCertificatesFile, ClientFile, GroupFile, KerberosFile, LimitsFile, ListenerFile, MatchFile,
+        NtlmAccountsFile,
         ROOT_KEYS, RealmFile, RouteFile, RuleFile, ServiceAuthFile, ServiceFile, WhenFile, WhoFile,
     },
     tree::Key,

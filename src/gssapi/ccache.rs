@@ -38,6 +38,9 @@ impl Drop for MemoryCache {
     }
 }
 
+/// libkrb5's own default, in seconds.
+const DEFAULT_SKEW: i32 = 300;
+
 /// A context of libkrb5, for one thread and a short time.
 pub(super) struct Library(pub(super) Krb5Context);
 
@@ -48,6 +51,23 @@ impl Library {
         // SAFETY: the pointer is to a local that outlives the call.
         let code = unsafe { ffi::krb5_init_context(&raw mut context) };
         (code == 0 && !context.is_null()).then_some(Self(context))
+    }
+
+    /// How far clocks may be apart, as `krb5.conf` has it.
+    pub(super) fn clock_skew(&self) -> u32 {
+        let (mut profile, mut skew) = (std::ptr::null_mut(), DEFAULT_SKEW);
+        // SAFETY: the context is live, and the result is a local that outlives the call.
+        if unsafe { ffi::krb5_get_profile(self.0, &raw mut profile) } != 0 {
+            return DEFAULT_SKEW.unsigned_abs();
+        }
+        let (section, key) = (c"libdefaults".as_ptr(), c"clockskew".as_ptr());
+        // SAFETY: the profile is live, the names end with a NUL and no subkey is named, and the result is a local that outlives the call.
+        let code = unsafe {
+            ffi::profile_get_integer(profile, section, key, std::ptr::null(), DEFAULT_SKEW, &raw mut skew)
+        };
+        // SAFETY: the profile came from `krb5_get_profile` and is freed once.
+        unsafe { ffi::profile_release(profile) };
+        if code == 0 { skew.unsigned_abs() } else { DEFAULT_SKEW.unsigned_abs() }
     }
 
     /// Opens the cache of this name.

@@ -1,6 +1,6 @@
 //! Contexts: what a handshake builds up, and what it ends in.
 
-use std::time::Instant;
+use std::{sync::OnceLock, time::Instant};
 
 use libgssapi_sys::{
     GSS_C_CHANNEL_BOUND_FLAG, GSS_C_CONF_FLAG, GSS_C_INTEG_FLAG, GSS_C_MUTUAL_FLAG, GSS_C_REPLAY_FLAG,
@@ -8,6 +8,7 @@ use libgssapi_sys::{
 };
 
 use super::{
+    ccache::Library,
     credential::{Credential, in_future},
     error::GssError,
     name::Name,
@@ -80,10 +81,12 @@ impl SecurityContext {
             )
         };
         check("gss_inquire_context", major, minor)?;
+        // To a server libkrb5 counts the clock skew to the lifetime; the ticket ends without it.
+        let is_servers = client.is_some();
         Ok(Self {
             handle,
             client,
-            expires: in_future(lifetime),
+            expires: in_future(if is_servers { lifetime.saturating_sub(clock_skew()) } else { lifetime }),
             flags,
             delegated: Delegated::Nothing,
             initiator: initiator.display()?.ok_or(GssError::Nameless)?,
@@ -130,6 +133,12 @@ impl SecurityContext {
         let is_servers = self.client.is_some() && self.flags & GSS_C_SEQUENCE_FLAG != 0;
         require(if is_servers { self.flags | GSS_C_REPLAY_FLAG } else { self.flags })
     }
+}
+
+/// How far clocks may be apart; libkrb5's configuration does not change while the process runs.
+fn clock_skew() -> u32 {
+    static SKEW: OnceLock<u32> = OnceLock::new();
+    *SKEW.get_or_init(|| Library::new().map_or(0, |library| library.clock_skew()))
 }
 
 /// A context inside GSSAPI, finished or not; deleted on drop.

@@ -69,6 +69,8 @@ impl<const N: usize> Mechanisms<N> {
 
 /// `krb5_context`.
 pub(super) type Krb5Context = *mut c_void;
+/// `profile_t`.
+pub(super) type Profile = *mut c_void;
 /// `krb5_ccache`.
 pub(super) type Krb5Cache = *mut c_void;
 
@@ -78,6 +80,19 @@ unsafe extern "C" {
     pub(super) fn krb5_init_context(context: *mut Krb5Context) -> i32;
     /// Frees a library context.
     pub(super) fn krb5_free_context(context: Krb5Context);
+    /// The configuration of a library context.
+    pub(super) fn krb5_get_profile(context: Krb5Context, profile: *mut Profile) -> i32;
+    /// A number in the configuration, or the default.
+    pub(super) fn profile_get_integer(
+        profile: Profile,
+        section: *const c_char,
+        key: *const c_char,
+        subkey: *const c_char,
+        default: i32,
+        value: *mut i32,
+    ) -> i32;
+    /// Frees a configuration.
+    pub(super) fn profile_release(profile: Profile);
     /// Opens a credential cache by name.
     pub(super) fn krb5_cc_resolve(context: Krb5Context, name: *const c_char, cache: *mut Krb5Cache) -> i32;
     /// Destroys what is in a cache and closes it.

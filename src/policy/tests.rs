@@ -1,5 +1,5 @@
 use super::*;
-use crate::authn::{NameCase, Realm, Realms};
+use crate::authn::{Realm, Realms};
 use proptest::prelude::*;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,7 +7,7 @@ const SHELL: &str = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd
 const LIMITS: OwnershipLimits = OwnershipLimits { per_person: 3, total: 8, idle: Duration::from_secs(7200) };
 
 fn realms() -> Realms {
-    let realm = || Realm { netbios: None, case: NameCase::Insensitive };
+    let realm = || Realm::default();
     Realms::new([("CORP.EXAMPLE".to_owned(), realm()), ("PARTNER.EXAMPLE".to_owned(), realm())])
 }
 

@@ -203,3 +203,18 @@ fn joined(dir: &Path, realm: &Realm, names: &[&str]) -> PathBuf {
 fn private(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("a mode");
 }
+
+/// From now on, and until the test ends, what connects to `from` reaches `to`.
+pub fn forward(from: u16, to: u16) {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", from)).expect("a port");
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let server = std::net::TcpStream::connect(("127.0.0.1", to)).expect("the other end");
+            for (mut one, mut two) in [(&client, &server), (&server, &client)]
+                .map(|(one, two)| (one.try_clone().expect("a clone"), two.try_clone().expect("a clone")))
+            {
+                std::thread::spawn(move || std::io::copy(&mut one, &mut two));
+            }
+        }
+    });
+}
