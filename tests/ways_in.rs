@@ -296,13 +296,15 @@ fn malformed_and_oversized_tokens_are_refused_each_with_its_own_reason() {
 }
 
 #[test]
-fn a_foreign_realm_s_ticket_is_refused() {
-    // The KDC's realm is CORP.EXAMPLE, and the gateway knows another one only.
-    let more = "realms: { CORP.EXAMPLE: null, OTHER.EXAMPLE: { netbios: OTHER } }\n".to_owned();
-    let mut lab = InLab::start(&Ways { more, ..Ways::default() });
-    let ran = lab.run("with_body", Listener::Tls, &json!({}));
+fn a_client_whose_clock_is_wrong_is_told_so() {
+    let mut lab = lab("[kerberos]");
+    // The ticket is fetched while the clocks agree.
+    let options = json!({ "user": null, "password": null });
+    assert_eq!(lab.run("with_body", Listener::Tls, &options)["status"], 200);
+    let ran = lab.run_under(&["faketime", "-f", "+6m"], "with_body", Listener::Tls, &options);
     assert_eq!(ran["status"], 401, "{ran}");
-    lab.refused(1, "foreign_realm");
+    assert!(ran["body"].as_str().expect("a text").contains("clocks"), "{ran}");
+    assert_eq!(lab.reasons(4)[2], "clock_skew");
 }
 
 fn local(accept: &'static str) -> InLab {

@@ -420,14 +420,6 @@ impl ConnectionProof {
         });
         Ok(certificate)
     }
-
-    /// Makes a handshake under way look older.
-    #[cfg(test)]
-    pub(super) fn began_earlier(&mut self, by: Duration) {
-        if let Negotiation::Half(half) = &mut self.negotiation {
-            half.began_earlier(by);
-        }
-    }
 }
 
 /// How long a verified certificate is believed on a connection.

@@ -196,11 +196,6 @@ impl Half {
         }
         Ok(self)
     }
-
-    #[cfg(test)]
-    pub(super) fn began_earlier(&mut self, by: Duration) {
-        self.began -= by;
-    }
 }
 
 /// Whether a token is not the first of a handshake: SPNEGO's `NegTokenResp` (RFC 4178 section 4.2.2), or NTLM's third message.
@@ -292,6 +287,29 @@ const NEG_TOKEN_RESP: u8 = 0xa1;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn half(legs: usize, age: Duration) -> Half {
+        let server = ntlm::ServerNames { computer: "GW01".into(), domain: "GW01".into(), dns: "gw.test".into() };
+        let accounts = ntlm::accounts_from("").unwrap();
+        let verifier = Arc::new(ntlm::Verifier { server, accounts, skew: Duration::from_secs(300) });
+        let acceptor = Acceptor::Ntlm(Box::new(ntlm::Acceptor::new(verifier, ntlm::Channel::Plain).unwrap()));
+        Half { acceptor, scheme: Scheme::Negotiate, legs, began: Instant::now() - age }
+    }
+
+    #[test]
+    fn threat_23_a_handshake_has_three_legs_ten_seconds_and_one_scheme() {
+        let reason = |half: Half, scheme| match half.resumed(scheme) {
+            Ok(_) => "",
+            Err(Failed::Unproved(why)) => why.reason,
+            Err(Failed::Unavailable(_)) => "unavailable",
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(reason(half(1, second), Scheme::Negotiate), "");
+        assert_eq!(reason(half(2, 9 * second), Scheme::Negotiate), "");
+        assert_eq!(reason(half(3, second), Scheme::Negotiate), "too_many_legs");
+        assert_eq!(reason(half(1, 11 * second), Scheme::Negotiate), "handshake_too_slow");
+        assert_eq!(reason(half(1, second), Scheme::Kerberos), "no_handshake");
+    }
 
     #[test]
     fn only_later_tokens_continue() {

@@ -278,10 +278,38 @@ const REFUSALS: &[Refusal] = &[
     ("digest: true }", "credssp: true }", "credssp", "client.auth.credssp", "set it to false"),
     (
         "service:\n",
-        "service:\n  allow_unencrypted: true\n",
-        "allow_unencrypted",
-        "service.allow_unencrypted",
-        "set it to false",
+        "service:\n  default_realm: OTHER.EXAMPLE\n",
+        "default_realm",
+        "service.default_realm",
+        "add it under `realms`",
+    ),
+    (
+        "service:\n",
+        "service:\n  ntlm_accounts: { file: /etc/gw/ntlm, realm: CORP.EXAMPLE }\n",
+        "ntlm_accounts",
+        "service.ntlm_accounts.realm",
+        "1 to 15 letters",
+    ),
+    (
+        "service:\n",
+        "service:\n  ntlm_accounts: { file: /etc/gw/ntlm, realm: CORP }\n",
+        "ntlm_accounts",
+        "service.ntlm_accounts.realm",
+        "choose another name",
+    ),
+    (
+        "service:\n",
+        "service:\n  ntlm_accounts: { file: /etc/gw/ntlm, realm: GW01, principals: { x: y@OTHER.EXAMPLE } }\n",
+        "ntlm_accounts",
+        "service.ntlm_accounts.principals.x",
+        "names nobody",
+    ),
+    (
+        "service:\n",
+        "service:\n  basic_guard: { failures: 0 }\n",
+        "basic_guard",
+        "service.basic_guard.failures",
+        "from 1",
     ),
     (
         "service:\n",
@@ -405,7 +433,7 @@ const REFUSALS: &[Refusal] = &[
         "[certificate, basic]",
         "accept",
         "routes[0].accept[1]",
-        "accept certificate or peer",
+        "add `service.keytab`",
     ),
     (
         "certificate: true, basic",
@@ -725,7 +753,7 @@ fn an_unreadable_or_empty_file_says_so() {
 }
 
 #[test]
-fn threat_27_plain_http_is_taken_on_this_machine_only() {
+fn threat_27_nobody_is_trusted_on_a_network_for_where_they_come_from() {
     let plain =
         "address: \"unix:/run/gw/http.sock\"\n    transport: http\n    peers: { 1000: ansible@CORP.EXAMPLE }";
     let on = |address: &str| {
@@ -736,10 +764,7 @@ fn threat_27_plain_http_is_taken_on_this_machine_only() {
     }
     for address in ["0.0.0.0:5985", "[::]:5985", "10.0.0.1:5985"] {
         let shown = load(&changed(plain, &on(address))).expect_err(address).to_string();
-        assert!(
-            shown.contains("listeners[1].transport") && shown.contains("listeners[1].trust_loopback_as"),
-            "{shown}"
-        );
+        assert!(shown.contains("listeners[1].trust_loopback_as: this would make everybody"), "{shown}");
     }
 }
 
@@ -816,6 +841,8 @@ fn gateway_yaml_lists_every_key() {
         keys_of::<ClientCertificatesFile>(),
         keys_of::<ServiceFile>(),
         keys_of::<ServiceAuthFile>(),
+        keys_of::<NtlmAccountsFile>(),
+        keys_of::<BasicGuardFile>(),
         keys_of::<ClientFile>(),
         keys_of::<ClientAuthFile>(),
         keys_of::<AccountFile>(),
@@ -865,12 +892,51 @@ fn gateway_yaml_shows_the_defaults() {
     assert_eq!(shown.resolve, defaults.resolve);
     assert_eq!(shown.policy.ownership, defaults.policy.ownership);
     assert_eq!(shown.service.cbt, defaults.service.cbt);
+    assert_eq!(shown.service.basic.guard, defaults.service.basic.guard);
     let (mut shown, mut defaults) =
         (shown.listeners[0].settings.limits.clone(), defaults.listeners[0].settings.limits.clone());
     assert_eq!(shown.buffered_bytes.available_permits(), defaults.buffered_bytes.available_permits());
     defaults.buffered_bytes = std::sync::Arc::clone(&shown.buffered_bytes);
     shown.buffered_bytes = std::sync::Arc::clone(&defaults.buffered_bytes);
     assert_eq!(format!("{shown:?}"), format!("{defaults:?}"));
+}
+
+/// What only a gateway with keys of its own accepts, and where.
+#[test]
+fn a_method_is_refused_at_load_where_the_gateway_could_not_judge_it() {
+    let with = |accept: &str, service: &str, address: &str| {
+        BASE.replace("accept: [certificate, peer]", &format!("accept: [{accept}]"))
+            .replace("  auth: { certificate: true, basic: true }\n", &format!("  auth: {{ certificate: true, basic: true }}\n{service}"))
+            .replace("address: \"unix:/run/gw/http.sock\"", &format!("address: \"{address}\""))
+            .replace("    peers: { 1000: ansible@CORP.EXAMPLE }\n", "")
+    };
+    let keytab = "  keytab: /etc/gw/http.keytab\n";
+    let local = "  ntlm_accounts: { file: /etc/gw/ntlm, realm: GW01 }\n";
+    let clear = "  keytab: /etc/gw/http.keytab\n  allow_unencrypted: true\n";
+    let (network, loopback) = ("0.0.0.0:5985", "127.0.0.1:5985");
+    for (accept, service, address, what) in [
+        ("kerberos", "", loopback, Some("Kerberos needs the keys")),
+        ("basic", "", loopback, Some("Basic needs the keys")),
+        ("negotiate", "", loopback, Some("there are keys for neither")),
+        ("kerberos", keytab, loopback, None),
+        ("kerberos", keytab, network, None),
+        ("negotiate", local, network, None),
+        ("negotiate", keytab, loopback, None),
+        ("basic", keytab, loopback, None),
+        ("basic", keytab, network, Some("Basic seals nothing")),
+        ("basic", clear, network, None),
+        ("kerberos, basic", keytab, network, Some("Basic seals nothing")),
+    ] {
+        match (load(&with(accept, service, address)), what) {
+            (Ok(_), None) => {}
+            (Ok(_), Some(what)) => panic!("{accept} {service} {address} was taken: {what}"),
+            (Err(errors), Some(what)) if errors.to_string().contains(what) => {}
+            (Err(errors), _) => panic!("{accept} {service} {address}: {errors}"),
+        }
+    }
+    // Over plain HTTP nothing but the configuration says whose tickets are accepted.
+    let nameless = with("kerberos", keytab, network).replace("    match: {", "    match: { listener: pod,");
+    assert!(load(&nameless).unwrap_err().to_string().contains("add `names` to it"));
 }
 
 proptest! {

@@ -38,7 +38,7 @@ mod stats;
 mod status;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use acceptor::{Accepted, Acceptor, Keep};
 pub(crate) use bindings::{BindingsError, ChannelBindings};

@@ -114,10 +114,18 @@ impl InLab {
 
     /// Runs one case of the client in Python; `options` win over those of `at`.
     pub fn run(&self, case: &str, listener: Listener, options: &Value) -> Value {
+        self.run_under(&["env"], case, listener, options)
+    }
+
+    /// The same under another command.
+    pub fn run_under(&self, under: &[&str], case: &str, listener: Listener, options: &Value) -> Value {
         let mut all = self.at(listener);
         let (Value::Object(all_map), Value::Object(more)) = (&mut all, options) else { panic!("maps") };
         all_map.extend(more.clone());
-        let output = Command::new(python())
+        let (first, rest) = under.split_first().expect("a command");
+        let output = Command::new(first)
+            .args(rest)
+            .arg(python())
             .arg(root().join("tests/ways_in_support/client.py"))
             .arg(case)
             .arg(all.to_string())

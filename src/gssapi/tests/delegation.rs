@@ -6,11 +6,11 @@ use std::{
 };
 
 use super::{
-    super::{Class, GssError, ffi},
+    super::{Accepted, Acceptor, Class, Delegated, GssError, Keep, Mechanism, ffi},
     ALICE, BOTH_MECHANISMS, GATEWAY, WEB01, door, gateway, host,
     impostor::impostor,
     person,
-    realm::{Setup, run, with_realm},
+    realm::{Realm, Setup, run, with_realm},
     shake, try_shake,
 };
 
@@ -201,4 +201,59 @@ fn a_person_without_a_pac_has_no_logon_information_and_what_the_kdc_signed_is_re
     });
     let error = super::super::pac::vouched_for("urn:mspac:logon-info", false, b"x").expect_err("not signed");
     assert!(matches!(error, GssError::NotAuthenticated { .. }), "{error}");
+}
+
+/// Lets the gateway's own service delegate towards web01.
+fn allow_the_gateway_s_service(realm: &Realm) {
+    let sockets = std::fs::read_to_string(realm.dir().join("socket-dir")).expect("the directory's socket");
+    let change = "dn: krbPrincipalName=HTTP/gw.corp.example@CORP.EXAMPLE,cn=CORP.EXAMPLE,cn=krb,dc=corp,dc=example\n\
+                  changetype: modify\nadd: krbAllowedToDelegateTo\nkrbAllowedToDelegateTo: HTTP/web01.corp.example\n";
+    let file = realm.dir().join("change.ldif");
+    std::fs::write(&file, change).expect("a file");
+    let url = format!("ldapi://{}%2Fs", sockets.trim().replace('/', "%2F"));
+    let output = std::process::Command::new("ldapmodify")
+        .args(["-Q", "-Y", "EXTERNAL", "-H", &url, "-f"])
+        .arg(&file)
+        .output()
+        .expect("ldapmodify");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_client_s_ticket_is_evidence_for_its_own_person_and_for_listed_hosts_alone() {
+    with_realm(async |realm| {
+        allow_the_gateway_s_service(realm);
+        let door = door();
+        let replay_cache = realm.dir().join("rcache-gw");
+        let both = door
+            .from_keytab("HTTP/gw.corp.example@CORP.EXAMPLE", &realm.keytab("gw"), Some(&replay_cache))
+            .await
+            .expect("the gateway's ticket");
+        let alice = door.from_password(ALICE, "Passw0rd!".into()).await.expect("a ticket");
+        for mechanism in BOTH_MECHANISMS {
+            for keep in [Keep { evidence: true, forwarded: false }, Keep::default()] {
+                let (_, token) =
+                    door.initiate(&alice, "HTTP/gw.corp.example", mechanism, None).await.expect("a token");
+                let acceptor = Acceptor::new(&both, None).keeping(keep);
+                let Accepted::Established(context, _) = door.accept(acceptor, token).await.expect("a client") else {
+                    panic!("one round is enough")
+                };
+                assert_eq!(context.acceptor_name(), "HTTP/gw.corp.example@CORP.EXAMPLE");
+                match (context.delegated(), keep.evidence) {
+                    (Delegated::Evidence(evidence), true) => {
+                        assert_eq!(evidence.name(), ALICE);
+                        let web01 = host(&door, realm, "web01").await;
+                        for there in BOTH_MECHANISMS {
+                            let pair = try_shake(&door, (evidence, &web01), there, (None, None)).await.expect("web01");
+                            assert_eq!(pair.server.initiator_name(), ALICE);
+                        }
+                        let web04 = door.initiate(evidence, "HTTP/web04.corp.example", Mechanism::Krb5, None).await;
+                        assert_eq!(web04.map(drop).expect_err("not listed").classify(), Class::NotDelegable);
+                    }
+                    (_, false) => {}
+                    (other, true) => panic!("{mechanism:?}: {other:?}"),
+                }
+            }
+        }
+    });
 }

@@ -7,7 +7,7 @@ mod delegation;
 mod door;
 mod handshake;
 mod impostor;
-mod realm;
+pub(crate) mod realm;
 mod sealing;
 
 use std::{sync::Arc, time::Duration};

@@ -11,18 +11,18 @@ use std::{
 const MARKER: &str = "WINRM_GATEWAY_TEST_REALM";
 
 /// A throw-away realm: MIT's `CORP.EXAMPLE`, or where a test says so another of `tests/lab/`.
-pub(super) struct Realm {
+pub(crate) struct Realm {
     dir: PathBuf,
 }
 
 impl Realm {
     /// Where everything of the realm is.
-    pub(super) fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// A keytab by its short name.
-    pub(super) fn keytab(&self, name: &str) -> PathBuf {
+    pub(crate) fn keytab(&self, name: &str) -> PathBuf {
         let path = self.dir.join("kt").join(format!("{name}.keytab"));
         assert!(path.is_file(), "{} is missing", path.display());
         path
@@ -54,7 +54,7 @@ impl Realm {
 /// Runs an asynchronous test with a realm of its own.
 ///
 /// `KRB5_CONFIG` belongs to a whole process and can't be set from within, so the test runs itself again in a process of its own.
-pub(super) fn with_realm<F>(body: F)
+pub(crate) fn with_realm<F>(body: F)
 where
     F: AsyncFnOnce(&Realm),
 {

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use rustls::version::TLS13;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+mod realm;
+
 use super::{evidence::Proof, *};
 use crate::{
     gssapi::{Door, DoorSettings},
