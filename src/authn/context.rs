@@ -138,9 +138,8 @@ impl Established {
             return Err(UnsealError::NoContext);
         }
         let mut plain = Zeroizing::new(match &mut self.context {
-            Context::Kerberos(context) => context.unseal(parts.header, parts.data).map_err(|error| match error {
-                GssError::NotSealed => UnsealError::IntegrityOnly,
-                other => UnsealError::Kerberos(other),
+            Context::Kerberos(context) => context.unseal(parts.header, parts.data).map_err(|error| {
+                if error == GssError::NotSealed { UnsealError::IntegrityOnly } else { UnsealError::Kerberos(error) }
             })?,
             Context::Ntlm(context) => context.unseal(parts.header, parts.data).map_err(UnsealError::Ntlm)?,
         });

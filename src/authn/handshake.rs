@@ -265,13 +265,12 @@ fn kerberos_failed(error: GssError) -> Failed {
 }
 
 /// The client hears one answer to all of them.
-#[expect(clippy::needless_pass_by_value, reason = "an error on its way to where it is told")]
 fn ntlm_failed(error: NtlmError) -> Failed {
     Failed::Unproved(Unproved::new(error.reason(), REFUSED).because(error.to_string()))
 }
 
 fn now() -> FileTime {
-    FileTime::from_unix(std::time::Duration::from_secs(UnixTime::now().as_secs()))
+    FileTime::from_unix(Duration::from_secs(UnixTime::now().as_secs()))
 }
 
 /// What everybody may know of a proof that does not hold.

@@ -59,7 +59,7 @@ impl Stage {
 #[derive(Debug)]
 pub(crate) enum Reply {
     /// The methods that would count, or that none would.
-    Challenge(Challenge),
+    Challenge(Box<Challenge>),
     /// A WS-Management fault, which clients print.
     Fault(FaultKind),
     /// A bare status with a line of text.
@@ -158,7 +158,7 @@ impl Refusal {
             reason,
             public: challenge.text().to_owned(),
             private: challenge.cause().to_owned(),
-            reply: Reply::Challenge(challenge),
+            reply: Reply::Challenge(Box::new(challenge)),
         }
     }
 }

@@ -4,7 +4,6 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::Path,
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };

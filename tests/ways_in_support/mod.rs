@@ -76,7 +76,7 @@ impl InLab {
         let names: Vec<String> = (1..=5).map(|number| format!("web{number:02}.corp.example")).collect();
         let wanted = Wanted { names, keytab: realm.keytab("hosts"), misbehave: ways.misbehave.map(Misbehave) };
         let host = Host::start(&dir.path().join("host"), &realm, &pki, &wanted);
-        let (open, loopback) = (support::free_port(), support::free_port());
+        let (open, loopback) = (port(), port());
         let settings = Settings {
             listeners: format!(
                 "  - {{ name: open, address: \"{}:{open}\", transport: http, names: [gw.corp.example] }}\n  \
@@ -165,6 +165,18 @@ pub enum Listener {
     Tls,
     Open,
     Loopback,
+}
+
+/// A free port below those that the system gives to outgoing connections, so that nothing takes it before the gateway does.
+fn port() -> u16 {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(53) + NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let port = u16::try_from(10_000 + number % 20_000).expect("below 30,000");
+        if std::net::TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn route(name: &str, path: &str, accept: &str) -> String {

@@ -205,7 +205,7 @@ async fn threat_59_a_certificate_is_believed_no_longer_than_the_files_that_vouch
     tokio::time::pause();
     let trust = with(&[]);
     let before = proof.certificate(&facts, trust.clone()).unwrap();
-    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_secs(60)).await;
     assert!(!Arc::ptr_eq(&before, &proof.certificate(&facts, trust).unwrap()), "a minute is the most");
     assert!(proof.certificate(&facts, None).is_err());
     let nobody = TlsFacts { client_chain: Vec::new(), ..facts };

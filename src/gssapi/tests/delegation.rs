@@ -211,7 +211,7 @@ fn allow_the_gateway_s_service(realm: &Realm) {
     let file = realm.dir().join("change.ldif");
     std::fs::write(&file, change).expect("a file");
     let url = format!("ldapi://{}%2Fs", sockets.trim().replace('/', "%2F"));
-    let output = std::process::Command::new("ldapmodify")
+    let output = Command::new("ldapmodify")
         .args(["-Q", "-Y", "EXTERNAL", "-H", &url, "-f"])
         .arg(&file)
         .output()
