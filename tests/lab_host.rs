@@ -1,5 +1,5 @@
 //! The lab itself: real clients straight to the emulated host, without the gateway. What fails here is a fault of the lab.
-#![expect(clippy::expect_used, reason = "a test that can't set up what it needs must fail")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that can't set up what it needs must fail")]
 
 mod support;
 
@@ -8,7 +8,10 @@ use std::{
     path::Path,
 };
 
-use support::{Host, Job, Misbehave, Pki, Realm, host::Wanted};
+use support::{
+    Host, Job, Misbehave, Pki, Ran, Realm,
+    host::{HostBuilder, Wanted},
+};
 
 /// A realm and a host, and nothing between them and the client.
 struct Direct {
@@ -178,4 +181,141 @@ fn a_client_notices_a_host_that_breaks_the_rules() {
         let ran = lab.job("pypsrp-cmd", "http", "alice").command("whoami").run();
         assert!(ran.error.is_some(), "{mode}: {ran:?}");
     }
+}
+
+/// A host of a workgroup: no realm, one built-in account and one more.
+fn workgroup(
+    dir: &Path,
+    pki: &Pki,
+    methods: &[&'static str],
+    more: impl FnOnce(HostBuilder) -> HostBuilder,
+) -> Host {
+    let host = Host::called(["box01.lab.example"])
+        .account("Administrator", "Local1!")
+        .account("helpdesk", "Local2!");
+    let host = methods.iter().fold(host, |host, method| host.method(method));
+    more(host).start(dir, pki)
+}
+
+/// A job straight to a host of a workgroup.
+fn to(host: &Host, pki: &Pki, client: &str, scheme: &str) -> Job {
+    let port = if scheme == "https" { host.https } else { host.http };
+    Job::new(client, &format!("{scheme}://box01.lab.example:{port}/wsman"))
+        .ca(&pki.ca_file())
+        .resolve("box01.lab.example", port)
+        .command("lab-dump")
+}
+
+fn temporary() -> (tempfile::TempDir, Pki) {
+    let dir = tempfile::Builder::new().prefix("wg-").tempdir().expect("a temporary directory");
+    let pki = Pki::new(&dir.path().join("pki"));
+    (dir, pki)
+}
+
+/// What `lab-dump` says: who, and by which method.
+fn seen(ran: Ran, what: &str) -> (String, String) {
+    let text = ran.expect(what);
+    let facts: serde_json::Value =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{what}: {error}: {text}"));
+    let field = |name: &str| facts[name].as_str().unwrap_or_default().to_owned();
+    (field("identity"), field("method"))
+}
+
+#[test]
+fn a_workgroup_host_knows_local_accounts_by_every_method() {
+    let (dir, pki) = temporary();
+    let host = workgroup(&dir.path().join("host"), &pki, &["ntlm", "basic", "digest"], |host| {
+        host.certificates(&pki)
+    });
+    let administrator = r"BOX01\Administrator";
+    for client in COMMANDS {
+        for scheme in ["http", "https"] {
+            let ran = to(&host, &pki, client, scheme).password("ntlm", administrator, "Local1!").run();
+            assert_eq!(seen(ran, client), (administrator.to_owned(), "ntlm".to_owned()), "{client} {scheme}");
+        }
+        let ran = to(&host, &pki, client, "https").password("basic", "helpdesk", "Local2!").run();
+        assert_eq!(seen(ran, client), (r"BOX01\helpdesk".to_owned(), "basic".to_owned()), "{client}");
+        let ran = to(&host, &pki, client, "https").certificate(&pki.person("alice")).run();
+        assert_eq!(seen(ran, client), (r"BOX01\alice".to_owned(), "certificate".to_owned()), "{client}");
+        let wrong = to(&host, &pki, client, "https").password("basic", "helpdesk", "Local1!").run();
+        assert!(wrong.error.is_some(), "{client}: {wrong:?}");
+        let wrong = to(&host, &pki, client, "http").password("ntlm", administrator, "Local2!").run();
+        assert!(wrong.error.is_some(), "{client}: {wrong:?}");
+    }
+    // Inside SPNEGO, sealed over TLS as well; and without a machine's name, which means this one.
+    for (scheme, user) in [("http", administrator), ("https", administrator), ("https", "Administrator")] {
+        let job = to(&host, &pki, "pypsrp-cmd", scheme).with("--encrypt", "always");
+        let ran = job.password("negotiate", user, "Local1!").run();
+        assert_eq!(seen(ran, user), (administrator.to_owned(), "ntlm".to_owned()), "{scheme} {user}");
+    }
+    let clear = to(&host, &pki, "pypsrp-cmd", "http").password("basic", "helpdesk", "Local2!").run();
+    assert!(clear.refused().contains("Code: 500"), "in clear over HTTP: {clear:?}");
+}
+
+/// An Identify by curl with Digest: the body and what was said about it.
+fn digest(host: &Host, pki: &Pki, password: &str) -> String {
+    let identify = r#"<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Header/><s:Body><i:Identify xmlns:i="http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"/></s:Body></s:Envelope>"#;
+    let mut command = std::process::Command::new("curl");
+    command
+        .args(["-si", "--digest", "-d", identify, "-u", &format!("Administrator:{password}"), "--cacert"])
+        .arg(pki.ca_file());
+    command.args(["--connect-to", &format!("box01.lab.example:{0}:127.0.0.1:{0}", host.https)]);
+    command.arg(format!("https://box01.lab.example:{}/wsman", host.https));
+    let output = command.output().expect("curl");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn digest_is_as_rfc_7616_says() {
+    let (dir, pki) = temporary();
+    for mode in [None, Some("digest-md5-only")] {
+        let host = workgroup(&dir.path().join("host"), &pki, &["digest"], |host| match mode {
+            Some(mode) => host.misbehave(Misbehave(mode)),
+            None => host,
+        });
+        let answer = digest(&host, &pki, "Local1!");
+        assert!(answer.contains("IdentifyResponse") && answer.contains("rspauth="), "{mode:?}: {answer}");
+        let scheme = if mode.is_some() { "Digest MD5" } else { "Digest SHA-256" };
+        assert!(host.requests().iter().any(|request| request["scheme"] == scheme), "{:?}", host.requests());
+        assert!(!digest(&host, &pki, "wrong").contains("IdentifyResponse"), "{mode:?}");
+    }
+    for mode in ["digest-stale", "digest-unknown-algorithm", "digest-no-qop", "digest-auth-int"] {
+        let host =
+            workgroup(&dir.path().join("host"), &pki, &["digest"], |host| host.misbehave(Misbehave(mode)));
+        assert!(!digest(&host, &pki, "Local1!").contains("IdentifyResponse"), "{mode}");
+    }
+}
+
+#[test]
+fn a_host_may_offer_less_than_it_should() {
+    let (dir, pki) = temporary();
+    for mode in ["offers-basic", "spnego-ntlm", "ntlm-weak"] {
+        let host = workgroup(&dir.path().join("host"), &pki, &["ntlm", "basic"], |host| {
+            host.misbehave(Misbehave(mode))
+        });
+        let ran = to(&host, &pki, "pypsrp-cmd", "https")
+            .password("negotiate", r"BOX01\Administrator", "Local1!")
+            .run();
+        assert!(ran.error.is_some(), "{mode}: {ran:?}");
+    }
+}
+
+#[test]
+fn local_accounts_other_than_administrator_can_be_denied() {
+    let (dir, pki) = temporary();
+    let host = workgroup(&dir.path().join("host"), &pki, &["ntlm"], HostBuilder::filter_local_accounts);
+    let ran = to(&host, &pki, "pypsrp-cmd", "http").password("ntlm", r"BOX01\helpdesk", "Local2!").run();
+    assert_eq!(ran.fault_code, Some(5), "{ran:?}");
+    let ran = to(&host, &pki, "pypsrp-cmd", "http").password("ntlm", r"BOX01\Administrator", "Local1!").run();
+    assert_eq!(seen(ran, "Administrator").0, r"BOX01\Administrator");
+}
+
+#[test]
+fn a_disconnected_pool_can_be_connected_from_elsewhere() {
+    let lab = Direct::mit();
+    let ran = lab.job("pypsrp-connect", "http", "alice").script("lab-wait 1; whoami").run();
+    assert_eq!(ran.expect("connect"), "waited\nalice@CORP.EXAMPLE");
+    let actions: Vec<String> =
+        lab.host.requests().iter().map(|request| request["action"].to_string()).collect();
+    assert!(actions.iter().any(|action| action.contains("/Connect")), "{actions:?}");
 }

@@ -5,7 +5,8 @@ One run:       client.py --client pypsrp-cmd --url URL --cert PEM --key PEM --ca
 Many runs:     … --repeat N --threads M   prints how often each output came, and the errors
 Several jobs:  client.py --jobs FILE      FILE holds a JSON list of objects, each with the options of one run; one line for each
 
-Straight to a host, with Kerberos: --auth kerberos --keytab FILE (or a credentials cache in the environment).
+By a ticket: --auth kerberos (or negotiate) --keytab FILE, or a credentials cache in the environment; --delegate forwards it.
+By a password: --auth basic, ntlm, kerberos or negotiate with --user NAME --password TEXT.
 Where the server knows the caller by other means (a loopback listener): --auth none.
 """
 
@@ -20,7 +21,8 @@ import sys
 import time
 import urllib.parse
 
-CLIENTS = ("pypsrp-cmd", "pypsrp-ps", "pywinrm", "pywinrm-ps")
+AUTH = ("certificate", "kerberos", "negotiate", "ntlm", "basic", "ssl", "plaintext", "none")
+CLIENTS = ("pypsrp-cmd", "pypsrp-ps", "pypsrp-connect", "pywinrm", "pywinrm-ps")
 _resolved = {}
 _getaddrinfo = socket.getaddrinfo
 
@@ -34,7 +36,10 @@ def arguments(words):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--client", choices=CLIENTS, default="pypsrp-cmd")
     parser.add_argument("--url")
-    parser.add_argument("--auth", choices=("certificate", "kerberos", "negotiate", "none"), default="certificate")
+    parser.add_argument("--auth", choices=AUTH, default="certificate")
+    parser.add_argument("--user")
+    parser.add_argument("--password")
+    parser.add_argument("--delegate", action="store_true", help="forward the ticket")
     parser.add_argument("--cert")
     parser.add_argument("--key")
     parser.add_argument("--ca")
@@ -62,7 +67,8 @@ class Pypsrp:
         path = url.path.lstrip("/") + (f"?{url.query}" if url.query else "")
         tls = url.scheme == "https"
         auth = {"none": "basic"}.get(options.auth, options.auth)
-        encryption = "never" if options.auth == "none" else options.encrypt
+        # Basic has nothing to seal with, and pypsrp refuses it over HTTP unless told so.
+        encryption = "never" if options.auth == "none" or (options.auth == "basic" and not tls) else options.encrypt
         self._client = Client(
             url.hostname,
             port=url.port,
@@ -73,7 +79,10 @@ class Pypsrp:
             certificate_pem=options.cert,
             certificate_key_pem=options.key,
             cert_validation=options.ca or True,
+            username=options.user,
+            password=options.password,
             negotiate_service=options.service,
+            negotiate_delegate=options.delegate,
             operation_timeout=options.operation_timeout,
             read_timeout=options.operation_timeout + 30,
             connection_timeout=15,
@@ -88,9 +97,27 @@ class Pypsrp:
         if self._options.client == "pypsrp-ps":
             output, streams, failed = self._client.execute_ps(self._options.script or self._options.command)
             return output, "\n".join(map(str, streams.error)), int(failed)
+        if self._options.client == "pypsrp-connect":
+            return self._run_disconnected()
         if self._options.stdin:
             return self._run_with_input()
         return self._client.execute_cmd(self._options.command, encoding="utf-8")
+
+    def _run_disconnected(self):
+        """Starts a script, disconnects, and finds and connects it again as another client would."""
+        from pypsrp.powershell import PowerShell, RunspacePool
+
+        pool = RunspacePool(self._client.wsman)
+        pool.open()
+        script = PowerShell(pool).add_script(self._options.script)
+        script.begin_invoke()
+        pool.disconnect()
+        (found,) = [other for other in RunspacePool.get_runspace_pools(self._client.wsman) if other.id == pool.id]
+        found.connect()
+        (script,) = found.create_disconnected_power_shells()
+        output = script.connect()
+        found.close()
+        return "\n".join(map(str, output)), "\n".join(map(str, script.streams.error)), int(script.had_errors)
 
     def _run_with_input(self):
         from pypsrp.shell import Process, SignalCode, WinRS
@@ -119,9 +146,10 @@ class Pywinrm:
         self._protocol = Protocol(
             options.url,
             transport=transport,
-            # Whose name: with Kerberos that of the credentials; otherwise nobody's, but one must be given.
-            username=None if options.auth == "kerberos" else "nobody",
-            password="",
+            # Whose name: with Kerberos that of the credentials; with a certificate nobody's, but one must be given.
+            username=None if options.auth == "kerberos" else options.user or "nobody",
+            password=options.password or "",
+            kerberos_delegation=options.delegate,
             cert_pem=options.cert,
             cert_key_pem=options.key,
             ca_trust_path=options.ca,
@@ -229,7 +257,7 @@ def jobs(path):
             words = []
             for name, value in job.items():
                 for one in value if isinstance(value, list) else [value]:
-                    words += [f"--{name.replace('_', '-')}", str(one)]
+                    words += [f"--{name.replace('_', '-')}", *([] if one is True else [str(one)])]
             yield arguments(words)
 
 

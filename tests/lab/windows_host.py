@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Runs an emulated Windows host until SIGTERM, SIGINT, or the end of the process that started it.
 
-Kerberos only: under `Negotiate` (plain or inside SPNEGO) and `Kerberos`. Over HTTP every body must be sealed; over HTTPS the context must
-be bound to the host's certificate. One process can be many hosts: the ticket's service name says which one was called.
+By Kerberos (under `Negotiate`, plain or inside SPNEGO, and `Kerberos`), NTLM (under `Negotiate`, plain or inside SPNEGO), Basic, Digest or
+client certificate, as `--methods` says. Over HTTP every body must be sealed; over HTTPS a context must be bound to the host's certificate.
+One process can be many hosts: the ticket's service name, or the Host header, says which one was called. Local accounts are seen as
+MACHINE\\user. Without a keytab it is a workgroup's host.
 
 Commands of its own: whoami, lab-output BYTES, lab-wait SECONDS, lab-cat, lab-fail CODE, lab-dump; anything else goes to /bin/sh.
 """
@@ -16,13 +18,18 @@ import time
 
 from emulator import cmd, misbehave
 from emulator.operations import Operations
-from emulator.web import Host
+from emulator.web import METHODS, Host
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", nargs="+", required=True, help="the names by which it may be called")
-    parser.add_argument("--keytab", required=True, help="the keys of its service principals")
+    parser.add_argument("--methods", default="kerberos", help=f"how one may come, comma-separated: {', '.join(METHODS)}")
+    parser.add_argument("--keytab", help="the keys of its service principals, for kerberos")
+    parser.add_argument("--accounts", metavar="FILE", help="lines of NAME:PASSWORD, for ntlm, basic and digest")
+    parser.add_argument("--client-ca", metavar="PEM", help="who signs client certificates, for certificate")
+    parser.add_argument("--allow-unencrypted", action="store_true", help="take messages in clear over HTTP")
+    parser.add_argument("--filter-local-accounts", action="store_true", help="deny local accounts other than Administrator, as UAC does")
     parser.add_argument("--http", metavar="ADDRESS:PORT")
     parser.add_argument("--https", metavar="ADDRESS:PORT")
     parser.add_argument("--cert", help="its certificate, for HTTPS")
@@ -31,7 +38,13 @@ def arguments():
     parser.add_argument("--ready-file", help="made when it listens")
     parser.add_argument("--misbehave", choices=misbehave.MODES, help="the rule that it breaks")
     parser.add_argument("--max-shells", type=int, default=30, help="for each person")
-    return parser.parse_args()
+    options = parser.parse_args()
+    for method, needed in {"kerberos": "keytab", "ntlm": "accounts", "basic": "accounts", "digest": "accounts", "certificate": "client_ca"}.items():
+        if method in options.methods.split(",") and not getattr(options, needed):
+            parser.error(f"{method} needs --{needed.replace('_', '-')}")
+    if unknown := set(options.methods.split(",")) - set(METHODS):
+        parser.error(f"unknown methods: {', '.join(unknown)}")
+    return options
 
 
 def main():
@@ -52,7 +65,7 @@ def serve(options):
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     # Thousands of kept connections are thousands of threads.
     threading.stack_size(512 * 1024)
-    host = Host(options.name, options.keytab, options.log, Operations(options.max_shells), options.misbehave)
+    host = Host(options, Operations(options.max_shells))
     if options.http:
         host.listen(options.http)
     if options.https:

@@ -50,6 +50,17 @@ impl Job {
         self.option("--auth", "kerberos").option("--keytab", &keytab)
     }
 
+    /// Authenticates by a name and a password; `method` is `basic`, `ntlm`, `kerberos` or `negotiate`.
+    pub fn password(self, method: &str, user: &str, password: &str) -> Self {
+        self.option("--auth", method).option("--user", user).option("--password", password)
+    }
+
+    /// Uses a credentials cache or nothing, in this realm.
+    pub fn realm(mut self, realm: &Realm) -> Self {
+        self.environment.push(("KRB5_CONFIG".to_owned(), realm.krb5_conf()));
+        self
+    }
+
     /// Trusts this authority.
     pub fn ca(self, file: &Path) -> Self {
         self.option("--ca", &file.display().to_string())

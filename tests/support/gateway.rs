@@ -26,6 +26,12 @@ pub struct Settings {
     pub certificates: &'static str,
     /// Revocation lists.
     pub crls: Vec<PathBuf>,
+    /// `accept` of the route.
+    pub accept: &'static str,
+    /// What `service` says.
+    pub service: String,
+    /// More accounts, as items of the YAML map with two spaces in front.
+    pub accounts: String,
     /// `backend.auth`.
     pub auth: &'static str,
     /// `backend.credential`.
@@ -56,6 +62,9 @@ impl Default for Settings {
             https: false,
             certificates: "optional",
             crls: Vec::new(),
+            accept: "[certificate]",
+            service: "{ auth: { certificate: true } }".to_owned(),
+            accounts: String::new(),
             auth: "kerberos",
             credential: "{ s4u: delegation }",
             rules: vec![
@@ -224,6 +233,7 @@ pub fn configuration(parts: &Parts<'_>, settings: &Settings) -> String {
             .replace("DOMAIN", domain)
             .replace("PORT", &port.to_string())
             .replace("CAFILE", &ca)
+            .replace("KEYTABS", &parts.realm.dir.join("kt").display().to_string())
     };
     let crls: Vec<String> = settings.crls.iter().map(|path| path.display().to_string()).collect();
     format!(
@@ -235,11 +245,10 @@ listeners:
     certificate: {certificate}
     private_key: {key}
     client_certificates: {{ mode: {mode}, trust_anchors: {ca}, crls: [{crls}] }}
-{listeners}service:
-  auth: {{ certificate: true }}
+{listeners}service: {service}
 accounts:
   delegation: {{ principal: {principal}@{realm}, keytab: {keytab} }}
-cert_mappings:
+{accounts}cert_mappings:
   - {{ issuer: "{thumbprint}", subject: "*@{domain}", uri: "*", principal: "{{upn_user}}@{realm}" }}
 resolve: {{ "*.{domain}": 127.0.0.1 }}
 routes:
@@ -255,6 +264,8 @@ admin: {{ address: "127.0.0.1:{admin}" }}
         ca = parts.pki.ca_file().display(),
         crls = crls.join(", "),
         listeners = fill(&settings.listeners),
+        service = fill(&settings.service),
+        accounts = fill(&settings.accounts),
         keytab = parts.realm.keytab(keytab).display(),
         thumbprint = parts.pki.thumbprint,
         route = fill(&route(settings)),
@@ -273,7 +284,7 @@ fn route(settings: &Settings) -> String {
     match: {{ path: "/hosts/{{host}}/wsman" }}
     hosts: [{hosts}]
     networks: {networks}
-    accept: [certificate]
+    accept: {accept}
     backend:
       url: "{scheme}://{{host}}:PORT/wsman"
       auth: {auth}
@@ -284,6 +295,7 @@ fn route(settings: &Settings) -> String {
 "#,
         hosts = settings.hosts.iter().map(|host| format!("\"{host}\"")).collect::<Vec<_>>().join(", "),
         networks = settings.networks,
+        accept = settings.accept,
         auth = settings.auth,
         credential = settings.credential,
         rules = settings.rules.iter().map(|rule| format!("      - {rule}")).collect::<Vec<_>>().join("\n"),

@@ -26,10 +26,11 @@ class Caller:
 
     def __init__(self, session, tls):
         self.identity, self.spn, self.host, self.tls = session.identity, session.spn, session.host, tls
+        self.method = session.method
 
     @property
     def facts(self):
-        return {"identity": self.identity, "spn": self.spn, "host": self.host, "tls": self.tls}
+        return {"identity": self.identity, "method": self.method, "spn": self.spn, "host": self.host, "tls": self.tls}
 
 
 class Input:

@@ -12,6 +12,7 @@ from .streams import receive_response
 CONFIG = "http://schemas.microsoft.com/wbem/wsman/1/config"
 POWERSHELL = "http://schemas.microsoft.com/powershell/"
 WMI = "http://schemas.microsoft.com/wbem/wsman/1/wmi/"
+_PS = "http://schemas.microsoft.com/powershell"
 _RSP = f"{{{SHELL}}}"
 
 
@@ -33,6 +34,14 @@ class Shell:
         if found is None:
             raise soap.unknown_selectors(f"{self.id} and CommandId {command_id}")
         return found
+
+    def description(self):
+        """The shell as it is shown to its owner."""
+        state = "Disconnected" if self.disconnected else "Connected"
+        return (
+            f"<rsp:Shell><rsp:ShellId>{self.id}</rsp:ShellId><rsp:ResourceUri>{escape(self.resource)}</rsp:ResourceUri>"
+            f"<rsp:Owner>{escape(self.caller.identity)}</rsp:Owner><rsp:State>{state}</rsp:State></rsp:Shell>"
+        )
 
     def stop(self):
         for command in self.commands.values():
@@ -62,6 +71,7 @@ class Operations:
             f"{SHELL}/Send": self._send,
             f"{SHELL}/Receive": self._receive,
             f"{SHELL}/Signal": self._signal,
+            f"{SHELL}/Connect": self._connect,
             f"{SHELL}/Disconnect": self._disconnect,
             f"{SHELL}/Reconnect": self._reconnect,
         }
@@ -94,12 +104,26 @@ class Operations:
         return _config(caller)
 
     def _enumerate(self, request, caller):
+        if request.resource in (SHELL, f"{SHELL}/Command"):
+            return self._enumerate_shells(request, caller)
         if not request.resource.startswith(WMI):
             raise _no_resource(request)
         context = f"uuid:{str(uuid.uuid4()).upper()}"
         with self._lock:
             self._enumerations[context] = caller.identity
         return f"<n:EnumerateResponse><n:EnumerationContext>{context}</n:EnumerationContext></n:EnumerateResponse>"
+
+    def _enumerate_shells(self, request, caller):
+        """The caller's own shells, or the commands of one of them, all at once."""
+        with self._lock:
+            shells = [shell for (host, _), shell in self._shells.items() if (host, shell.caller.identity) == (caller.host, caller.identity)]
+        if request.resource == SHELL:
+            items = [shell.description() for shell in shells]
+        else:
+            wanted = request.body.findtext(f".//{{{soap.WSMAN}}}Selector")
+            commands = [command for shell in shells if shell.id == (wanted or "").upper() for command in shell.commands]
+            items = [f"<rsp:Command><rsp:CommandId>{command}</rsp:CommandId></rsp:Command>" for command in commands]
+        return f"<n:EnumerateResponse><w:Items>{''.join(items)}</w:Items><w:EndOfSequence/></n:EnumerateResponse>"
 
     def _take_enumeration(self, request, caller):
         context = (request.body.findtext(f".//{{{ENUMERATION}}}EnumerationContext") or "").strip()
@@ -125,7 +149,7 @@ class Operations:
         shell_id = (asked.get("ShellId") or str(uuid.uuid4())).upper()
         shell = Shell(shell_id, request.resource, caller)
         if request.resource.startswith(POWERSHELL):
-            creation = asked.findtext("{http://schemas.microsoft.com/powershell}creationXml")
+            creation = asked.findtext(f"{{{_PS}}}creationXml")
             shell.pool = powershell.Pool(powershell.decode(creation), caller)
         with self._lock:
             own = [other for other in self._shells.values() if other.caller.identity == caller.identity]
@@ -166,12 +190,29 @@ class Operations:
         return ""
 
     def _disconnect(self, request, caller):
-        self._find(request, caller).disconnected = True
-        return ""
+        shell = self._find(request, caller)
+        shell.disconnected = True
+        if shell.pool:
+            shell.pool.disconnect()
+        return "<rsp:DisconnectResponse/>"
 
     def _reconnect(self, request, caller):
-        self._find(request, caller, disconnected=True).disconnected = False
-        return ""
+        shell = self._find(request, caller, disconnected=True)
+        shell.disconnected = False
+        if shell.pool:
+            shell.pool.reconnect()
+        return "<rsp:ReconnectResponse/>"
+
+    def _connect(self, request, caller):
+        asked = request.body.find(f"{_RSP}Connect")
+        if asked.get("CommandId"):
+            self._find(request, caller).command(asked.get("CommandId"))
+            return "<rsp:ConnectResponse/>"
+        shell = self._find(request, caller, disconnected=True)
+        told = shell.pool.connect(powershell.decode(asked.findtext(f"{{{_PS}}}connectXml")))
+        shell.disconnected = False
+        text = base64.b64encode(told).decode()
+        return f'<rsp:ConnectResponse><connectResponseXml xmlns="{_PS}">{text}</connectResponseXml></rsp:ConnectResponse>'
 
     def _command(self, request, caller):
         shell = self._find(request, caller)

@@ -113,6 +113,34 @@ class Pool:
                 raise Fault(1359, "w:InternalError", f"{error}. ", by="Receiver") from error
             self._collect()
 
+    def disconnect(self):
+        """The client goes; what runs goes on."""
+        with self._lock:
+            self._pool.begin_disconnect()
+            self._pool.disconnect()
+
+    def reconnect(self):
+        """The client that went is back."""
+        with self._lock:
+            self._pool.reconnect()
+
+    def connect(self, fragments):
+        """Another client takes over: what to tell it."""
+        with self._lock:
+            self._pool.connect()
+            self._pool.receive_data(psrpcore.PSRPPayload(bytearray(fragments), psrpcore.StreamType.default, None))
+            try:
+                while self._pool.next_event():
+                    pass
+            except psrpcore.PSRPCoreError as error:
+                raise Fault(1359, "w:InternalError", f"{error}. ", by="Receiver") from error
+            # The first message is the answer; the others are waited for.
+            first = self._pool.data_to_send(_FRAGMENT).data
+            size = _FRAGMENT_HEAD + int.from_bytes(first[17:21], "big")
+            self._put(self.output, first[size:])
+            self._collect()
+            return bytes(first[:size])
+
     def create(self, command_id, fragments):
         """A new pipeline, whose id the client has chosen."""
         pipeline_id = uuid.UUID(command_id)
@@ -126,12 +154,14 @@ class Pool:
         """Moves what is to be sent to the stream that it belongs to, one fragment for each chunk: some clients read no more."""
         while payload := self._pool.data_to_send(_FRAGMENT):
             pipeline = self._pipelines.get(payload.pipeline_id)
-            output = pipeline.output if pipeline else self.output
-            data = payload.data
-            while data:
-                size = _FRAGMENT_HEAD + int.from_bytes(data[17:21], "big")
-                output.write("stdout", data[:size])
-                data = data[size:]
+            self._put(pipeline.output if pipeline else self.output, payload.data)
+
+    @staticmethod
+    def _put(output, data):
+        while data:
+            size = _FRAGMENT_HEAD + int.from_bytes(data[17:21], "big")
+            output.write("stdout", data[:size])
+            data = data[size:]
 
     def _run(self, pipeline, commands):
         script, as_text = _script(commands)

@@ -1,4 +1,4 @@
-"""Who is calling, and messages that only the two ends can read: Kerberos by way of the system's GSSAPI."""
+"""Messages that only the two ends can read, and Kerberos by way of the system's GSSAPI."""
 
 import base64
 import binascii
@@ -33,7 +33,7 @@ def channel_bindings(certificate_file):
     name = signed_with.name if signed_with else "sha256"
     digest = hashlib.new("sha256" if name in ("md5", "sha1") else name)
     digest.update(_der(certificate_file))
-    return ChannelBindings(application_data=b"tls-server-end-point:" + digest.digest())
+    return b"tls-server-end-point:" + digest.digest()
 
 
 def _der(certificate_file):
@@ -42,16 +42,64 @@ def _der(certificate_file):
     return base64.b64decode(text)
 
 
-class Session:
-    """One attempt to authenticate, and then the context of a connection."""
+class Sealing:
+    """Bodies in the form of [MS-WSMV] 2.2.9.1; how content is wrapped is for each mechanism to say."""
 
-    def __init__(self, credentials, scheme, bindings):
+    def __init__(self, scheme):
         self.scheme = scheme
         self.protocol = PROTOCOLS[scheme.lower()]
+
+    @property
+    def content_type(self):
+        return f'multipart/encrypted;protocol="{self.protocol}";boundary="Encrypted Boundary"'
+
+    def seal(self, plain, confidential=True):
+        """A sealed body."""
+        header, data = self._wrap(plain, confidential)
+        head = (
+            "--Encrypted Boundary\r\n"
+            f"\tContent-Type: {self.protocol}\r\n"
+            f"\tOriginalContent: type=application/soap+xml;charset=UTF-8;Length={len(plain)}\r\n"
+            "--Encrypted Boundary\r\n"
+            "\tContent-Type: application/octet-stream\r\n"
+        )
+        return head.encode() + struct.pack("<I", len(header)) + header + data + b"--Encrypted Boundary--\r\n"
+
+    def unseal(self, body):
+        """The content of a sealed body."""
+        found = re.match(
+            rb"--Encrypted Boundary\r\n"
+            rb"\t?Content-Type: ?(\S+)\r\n"
+            rb"\t?OriginalContent: ?type=application/soap\+xml;charset=[^;]+;Length=(\d+)\r\n"
+            rb"--Encrypted Boundary\r\n"
+            rb"\t?Content-Type: ?application/octet-stream\r\n",
+            body,
+        )
+        end = body.rfind(b"--Encrypted Boundary--")
+        if not found or end < found.end() + 4 or found.group(1).decode() not in PROTOCOLS.values():
+            raise NotSealed("not the two parts of a sealed message")
+        sealed = body[found.end() : end]
+        (size,) = struct.unpack_from("<I", sealed)
+        if size > len(sealed) - 4:
+            raise NotSealed("the header is longer than the message")
+        content = self._unwrap(sealed[4 : 4 + size], sealed[4 + size :])
+        if len(content) != int(found.group(2)):
+            raise NotSealed("another length than declared")
+        return content
+
+
+class Session(Sealing):
+    """One attempt to authenticate by Kerberos, and then the context of a connection."""
+
+    method = "kerberos"
+
+    def __init__(self, credentials, scheme, bindings):
+        super().__init__(scheme)
         self.identity = None
         self.spn = None
         self._must_be_bound = bindings is not None
         # Neither raw Kerberos nor SPNEGO is asked for: the first token says which it is.
+        bindings = ChannelBindings(application_data=bindings) if bindings else None
         self._context = gssapi.SecurityContext(creds=credentials, usage="accept", channel_bindings=bindings)
 
     def step(self, encoded):
@@ -84,51 +132,19 @@ class Session:
         """The name by which the client called this host."""
         return re.split("[/@]", self.spn)[1].lower()
 
-    def seal(self, plain, confidential=True):
-        """A body in the form of [MS-WSMV] 2.2.9.1."""
+    def _wrap(self, plain, confidential):
         iov = IOV(IOVBufferType.header, plain, IOVBufferType.padding, std_layout=False)
         wrap_iov(self._context, iov, confidential=confidential)
-        header = iov[0].value
-        data = iov[1].value + (iov[2].value or b"")
-        head = (
-            "--Encrypted Boundary\r\n"
-            f"\tContent-Type: {self.protocol}\r\n"
-            f"\tOriginalContent: type=application/soap+xml;charset=UTF-8;Length={len(plain)}\r\n"
-            "--Encrypted Boundary\r\n"
-            "\tContent-Type: application/octet-stream\r\n"
-        )
-        return head.encode() + struct.pack("<I", len(header)) + header + data + b"--Encrypted Boundary--\r\n"
+        return iov[0].value, iov[1].value + (iov[2].value or b"")
 
-    @property
-    def content_type(self):
-        return f'multipart/encrypted;protocol="{self.protocol}";boundary="Encrypted Boundary"'
-
-    def unseal(self, body):
-        """The content of a sealed body."""
-        found = re.match(
-            rb"--Encrypted Boundary\r\n"
-            rb"\t?Content-Type: ?(\S+)\r\n"
-            rb"\t?OriginalContent: ?type=application/soap\+xml;charset=[^;]+;Length=(\d+)\r\n"
-            rb"--Encrypted Boundary\r\n"
-            rb"\t?Content-Type: ?application/octet-stream\r\n",
-            body,
-        )
-        end = body.rfind(b"--Encrypted Boundary--")
-        if not found or end < found.end() + 4 or found.group(1).decode() not in PROTOCOLS.values():
-            raise NotSealed("not the two parts of a sealed message")
-        sealed = body[found.end() : end]
-        (size,) = struct.unpack_from("<I", sealed)
-        if size > len(sealed) - 4:
-            raise NotSealed("the header is longer than the message")
+    def _unwrap(self, header, data):
         try:
             # Header and data beside each other are one token.
-            opened = self._context.unwrap(sealed[4:])
+            opened = self._context.unwrap(header + data)
         except gssapi.exceptions.GSSError as error:
             raise NotSealed(str(error)) from error
         if not opened.encrypted:
             raise NotSealed("integrity only")
-        if len(opened.message) != int(found.group(2)):
-            raise NotSealed("another length than declared")
         return opened.message
 
 

@@ -1,5 +1,6 @@
 """HTTP as HTTP.sys speaks it, and the gate: who is calling, and is the body sealed as it must be?"""
 
+import base64
 import itertools
 import json
 import os
@@ -8,14 +9,15 @@ import socket
 import ssl
 import threading
 
-from . import misbehave, sealing, soap
+from . import certificates, misbehave, ntlm, passwords, sealing, soap
 from .cmd import Caller
 
 _MOST_HEAD = 131072
 _MOST_BODY = 16 << 20
 _IDLE = 150
 _STALL = 60
-_CHALLENGES = [("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", "Kerberos")]
+METHODS = ("kerberos", "ntlm", "basic", "digest", "certificate")
+_BASIC = ("WWW-Authenticate", 'Basic realm="WSMAN"')
 _connections = itertools.count(1)
 
 
@@ -53,6 +55,7 @@ class Connection:
         self._tls_context = tls
         self._number = next(_connections)
         self._reader = self._session = None
+        self._called = host.names[0]
         self._unauthenticated_bytes = 0
 
     def serve(self):
@@ -95,6 +98,8 @@ class Connection:
         body = self._read_body(headers)
         fields = {name.lower(): value for name, value in headers}
         sealed = fields.get("content-type", "").lower().startswith("multipart/encrypted")
+        called = fields.get("host", "").rpartition(":")[0].lower() or fields.get("host", "").lower()
+        self._called = called if self._host.knows(called) else self._host.names[0]
         if self._session is None or not self._session.complete:
             self._unauthenticated_bytes += len(body)
         answer = self._answer(method, path, fields, body, sealed)
@@ -109,6 +114,7 @@ class Connection:
             body_length=len(body),
             sealed=sealed,
             scheme=session.scheme if session else None,
+            by=session.method if session else None,
             identity=session.identity if session else None,
             spn=session.spn if session else None,
             action=answer.request.action if answer.request else None,
@@ -117,6 +123,9 @@ class Connection:
             unauthenticated_bytes=self._unauthenticated_bytes,
         )
         self._deliver(answer, sealed, bool(body))
+        if isinstance(self._session, passwords.Known):
+            # What seals nothing is shown again with each request.
+            self._session = None
         if answer.close or fields.get("connection", "").lower() == "close":
             raise Closed
 
@@ -155,45 +164,68 @@ class Connection:
             return Answer(411, close=True)
         proof = []
         if "authorization" in fields:
-            refusal = self._authenticate(fields["authorization"], proof)
+            refusal = self._authenticate(fields["authorization"], method, path, proof)
             if refusal:
                 return refusal
-        if self._session is None or not self._session.complete:
+        session = self._session
+        if session is None or not session.complete:
             if fields.get("wsmanidentify", "").lower() == "unauthenticated":
                 return Answer(200, envelope=soap.identify_answer())
-            return Answer(400) if sealed else Answer(401, _CHALLENGES)
+            return Answer(400) if sealed else self._challenge()
         if not body:
             return Answer(200, proof)
         if sealed:
             try:
-                body = self._session.unseal(body)
-            except sealing.NotSealed:
+                body = session.unseal(body)
+            except (AttributeError, sealing.NotSealed):
                 return Answer(400, close=True)
-        elif not self._tls:
+        elif not self._tls and not self._host.allow_unencrypted:
             return Answer(500, proof)
         return self._carry_out(body, proof)
 
-    def _authenticate(self, value, proof):
-        """Takes a token. Fills `proof` with the host's own, or returns the refusal."""
+    def _challenge(self, reason=None, stale=False):
+        """Asks who is there, by the methods that the host takes."""
+        if reason:
+            self._session = None
+            self._host.log.write("refused", connection=self._number, reason=reason)
+        challenges = self._host.challenges(stale)
+        return Answer(401 if challenges else 403, challenges)
+
+    def _authenticate(self, value, method, path, proof):
+        """Finds out who is calling. Fills `proof` with the host's own, or returns the refusal."""
+        host = self._host
         scheme, _, token = value.partition(" ")
-        if scheme.lower() not in sealing.PROTOCOLS:
-            return Answer(401, _CHALLENGES)
-        if self._session is None or self._session.complete:
-            self._session = sealing.Session(self._host.credentials, scheme, self._host.bindings if self._tls else None)
-        session = self._session
         try:
-            reply = session.step(token.strip())
+            if value == certificates.PROFILE and host.takes("certificate") and self._tls:
+                self._session = certificates.known(self.socket, self._called)
+            elif scheme.lower() == "basic" and host.takes("basic"):
+                self._session = passwords.basic(host.accounts, token.strip(), self._called)
+            elif scheme.lower() == "digest" and host.takes("digest"):
+                self._session, headers = host.digest.check(token, method, path, self._called)
+                proof += headers
+            elif scheme.lower() in sealing.PROTOCOLS and (host.takes("kerberos") or host.takes("ntlm")):
+                return self._negotiate(scheme, token.strip(), proof)
+            else:
+                return self._challenge(f"the method {scheme} is not offered")
         except ValueError as error:
-            self._session = None
-            self._host.log.write("refused", connection=self._number, reason=str(error))
-            return Answer(401, _CHALLENGES)
-        if session.complete and not self._host.knows(session.host):
-            self._session = None
-            self._host.log.write("refused", connection=self._number, reason=f"{session.host} is not a name of this host")
-            return Answer(401, _CHALLENGES)
-        if self._host.mode == "wrong-mutual" and reply:
+            return self._challenge(str(error), stale=isinstance(error, passwords.Stale))
+        return None
+
+    def _negotiate(self, scheme, token, proof):
+        """Takes a token of Kerberos or NTLM."""
+        host = self._host
+        if host.mode == "spnego-ntlm":
+            return Answer(401, [("WWW-Authenticate", f"{scheme} {ntlm.ntlm_instead()}")])
+        if self._session is None or self._session.complete:
+            self._session = host.session(scheme, token, self._tls, self._called)
+        session = self._session
+        reply = session.step(token)
+        if session.complete and not host.knows(session.host):
+            return self._challenge(f"{session.host} is not a name of this host")
+        if session.complete and host.mode == "wrong-mutual" and reply:
             reply = misbehave.spoil(reply)
-        proof += [("WWW-Authenticate", f"{scheme} {reply}")] if reply and self._host.mode != "no-mutual" else []
+        shown = reply and (host.mode != "no-mutual" or not session.complete)
+        proof += [("WWW-Authenticate", f"{scheme} {reply}")] if shown else []
         return None if session.complete else Answer(401, proof)
 
     def _carry_out(self, content, proof):
@@ -201,6 +233,8 @@ class Connection:
         request = None
         try:
             request = soap.Request(content)
+            if self._host.filters_local_accounts and self._host.accounts.is_filtered(caller.identity):
+                raise soap.Fault(5, "w:AccessDenied", "Access is denied. ")
             answer = Answer(200, proof, self._host.operations.carry_out(request, caller))
         except soap.Fault as fault:
             answer = Answer(500, proof, soap.fault_answer(fault, request.message_id if request else "", caller.host))
@@ -243,16 +277,51 @@ def _head(answer, *more):
 class Host:
     """What all connections share."""
 
-    def __init__(self, names, keytab, log, operations, mode):
-        self.credentials = sealing.acceptor(keytab)
-        self.log = Log(log)
+    def __init__(self, options, operations):
+        self.names = [name.lower() for name in options.name]
+        self._methods = set(options.methods.split(","))
+        self._credentials = sealing.acceptor(options.keytab) if "kerberos" in self._methods else None
+        self.accounts = passwords.Accounts(options.accounts, self.names)
+        if "ntlm" in self._methods:
+            ntlm.prepare(self.accounts, passwords.machine(self.names[0]))
+        self.log = Log(options.log)
         self.operations = operations
-        self.mode = mode
-        self.bindings = None
-        self._names = {name.lower() for name in names}
+        self.mode = options.misbehave
+        self.digest = passwords.Digest(self.accounts, self.mode)
+        self.allow_unencrypted = options.allow_unencrypted
+        self.filters_local_accounts = options.filter_local_accounts
+        self._client_ca = options.client_ca
+        self._bindings = None
 
     def knows(self, name):
-        return name in self._names
+        return name in self.names
+
+    def takes(self, method):
+        """Whether somebody may come by a method."""
+        return method in self._methods and (self.mode != "offers-basic" or method == "basic")
+
+    def challenges(self, stale):
+        """What a request without proof is answered with."""
+        if self.mode == "offers-basic":
+            return [_BASIC]
+        found = []
+        if self._methods & {"kerberos", "ntlm"}:
+            found.append(("WWW-Authenticate", "Negotiate"))
+        if "kerberos" in self._methods:
+            found.append(("WWW-Authenticate", "Kerberos"))
+        if "digest" in self._methods:
+            found += self.digest.challenges(stale)
+        return found + ([_BASIC] if "basic" in self._methods else [])
+
+    def session(self, scheme, token, tls, called):
+        """The acceptor for a first token; raises ValueError."""
+        bindings = self._bindings if tls else None
+        plain = base64.b64decode(token)
+        if self.takes("ntlm") and scheme.lower() == "negotiate" and (ntlm.is_ntlm(plain) or not self.takes("kerberos")):
+            return ntlm.Session(self.accounts, scheme, bindings, called, weak=self.mode == "ntlm-weak")
+        if not self.takes("kerberos"):
+            raise ValueError(f"the method {scheme} is not offered")
+        return sealing.Session(self._credentials, scheme, bindings)
 
     def listen(self, address, certificate=None, key=None):
         """Serves an address until the process ends."""
@@ -260,7 +329,10 @@ class Host:
         if certificate:
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             tls.load_cert_chain(certificate, key)
-            self.bindings = sealing.channel_bindings(certificate)
+            if "certificate" in self._methods:
+                tls.load_verify_locations(self._client_ca)
+                tls.verify_mode = ssl.CERT_OPTIONAL
+            self._bindings = sealing.channel_bindings(certificate)
         name, _, port = address.rpartition(":")
         listener = socket.create_server((name, int(port)), backlog=1024)
         threading.Thread(target=self._accept, args=(listener, tls), daemon=True).start()
