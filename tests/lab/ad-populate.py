@@ -22,6 +22,9 @@ HOSTS = [f"web{number:02}" for number in range(1, 6)]
 # web05 is not listed.
 DELEGABLE = [f"{service}/{host}.{DOMAIN}" for host in HOSTS[:4] for service in ("HTTP", "WSMAN")]
 
+# The gateway's own names are names of its account.
+GATEWAY = [f"{service}/gw.{DOMAIN}" for service in ("HTTP", "WSMAN", "HOST")]
+
 
 class Domain:
     """The domain's database and its keytabs."""
@@ -83,14 +86,14 @@ def main():
     domain.group("WinRMUsers", ["alice", "bob"])
     # With protocol transition, without it, and the gateway's own name.
     transition = dsdb.UF_TRUSTED_TO_AUTHENTICATE_FOR_DELEGATION
-    domain.user("svc-gw", transition, servicePrincipalName=f"HTTP/gw.{DOMAIN}", msDS_AllowedToDelegateTo=DELEGABLE)
+    domain.user("svc-gw", transition, servicePrincipalName=GATEWAY, msDS_AllowedToDelegateTo=DELEGABLE)
     domain.user("svc-plain", servicePrincipalName=f"HTTP/plain.{DOMAIN}", msDS_AllowedToDelegateTo=DELEGABLE)
     for host in HOSTS:
         domain.computer(host)
     for name in ("alice", "bob", "carol", "dave", "svc-plain"):
         domain.keytab(name, name)
     domain.keytab("svc-gw", "svc-gw")
-    domain.keytab("gw", f"HTTP/gw.{DOMAIN}")
+    domain.keytab("gw", "svc-gw", *GATEWAY)
     for host in HOSTS:
         names = [f"{service}/{host}.{DOMAIN}" for service in ("HTTP", "WSMAN")]
         domain.keytab(host, *names)

@@ -9,7 +9,7 @@
 #
 # People, password Passw0rd!: alice, bob, dave, carol (can't be delegated).
 # Services: svc-gw@ may impersonate anybody towards HTTP/ and WSMAN/ of web01 to web04, not towards web05; svc-plain@ may delegate but not
-# without the person's own ticket; HTTP/gw.test.example is the gateway's own.
+# without the person's own ticket; HTTP/, WSMAN/ and HOST/gw.test.example are svc-gw@ itself, whose keys are in gw.keytab.
 # Keytabs below DIR/kt: alice, bob, carol, dave, svc-gw, svc-plain, gw, web01 to web05, hosts (all of web*).
 set -euo pipefail
 

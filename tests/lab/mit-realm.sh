@@ -2,6 +2,7 @@
 # A throw-away MIT realm CORP.EXAMPLE with constrained delegation: krb5kdc over an LDAP directory that listens on a Unix socket only.
 #
 #   mit-realm.sh up DIR PORT [--users N] [--hosts N] [--max-life TIME]
+#   mit-realm.sh rotate DIR PRINCIPAL KEYTAB    gives the principal a new key and adds it to the keytab
 #   mit-realm.sh down DIR
 #
 # Everything lives below DIR (and one short directory for the socket, whose path must fit in 108 bytes); `down` ends the two processes by
@@ -9,13 +10,16 @@
 #
 # People, password Passw0rd!: alice, bob, dave, carol (can't be delegated), user001 to userN.
 # Services: svc-gw@ may impersonate anybody towards HTTP/ and WSMAN/ of web01 to web04 and of host001 to hostN.fleet, not towards web05;
-# svc-plain@ may delegate but not without the person's own ticket; HTTP/gw.corp.example is the gateway's own.
+# svc-plain@ may delegate but not without the person's own ticket; HTTP/, WSMAN/, host/ and HOST/gw.corp.example are the gateway's own, and may
+# delegate as svc-plain@ does.
 # Keytabs below DIR/kt: alice, bob, carol, dave, svc-gw, svc-plain, gw, web01 to web05, hosts (all of web*), fleet (all of host*).
 set -euo pipefail
 
 REALM=CORP.EXAMPLE
 DOMAIN=corp.example
 SUFFIX=dc=corp,dc=example
+# HOST as Windows writes it, host as everybody else does: here these are two names.
+GATEWAY=(HTTP/gw.$DOMAIN WSMAN/gw.$DOMAIN host/gw.$DOMAIN HOST/gw.$DOMAIN)
 
 die() { echo "mit-realm.sh: $*" >&2; exit 1; }
 
@@ -149,11 +153,11 @@ population() {
   for ((n = 1; n <= users; n++)); do printf 'addprinc -randkey user%03d\n' "$n"; done
   echo "addprinc -randkey -requires_preauth +ok_to_auth_as_delegate svc-gw"
   echo "addprinc -randkey -requires_preauth svc-plain"
-  echo "addprinc -randkey -requires_preauth HTTP/gw.$DOMAIN"
+  for name in "${GATEWAY[@]}"; do echo "addprinc -randkey -requires_preauth $name"; done
   for name in alice bob carol dave; do echo "ktadd -q -norandkey -k $dir/kt/$name.keytab $name"; done
   echo "ktadd -q -k $dir/kt/svc-gw.keytab svc-gw"
   echo "ktadd -q -k $dir/kt/svc-plain.keytab svc-plain"
-  echo "ktadd -q -k $dir/kt/gw.keytab HTTP/gw.$DOMAIN"
+  for name in "${GATEWAY[@]}"; do echo "ktadd -q -k $dir/kt/gw.keytab $name"; done
   for n in 1 2 3 4 5; do
     web=web0$n.$DOMAIN
     echo "addprinc -randkey -requires_preauth HTTP/$web"
@@ -171,7 +175,7 @@ population() {
 
 delegation() {
   local hosts=$1 account n
-  for account in svc-gw svc-plain; do
+  for account in svc-gw svc-plain "${GATEWAY[@]}"; do
     printf 'dn: krbPrincipalName=%s@%s,cn=%s,cn=krb,%s\nchangetype: modify\nadd: krbAllowedToDelegateTo\n' \
       "$account" "$REALM" "$REALM" "$SUFFIX"
     for n in 1 2 3 4; do
@@ -213,8 +217,16 @@ up() {
   await krb5kdc "$(cat "$dir/kdc.pid")" listens "$port"
 }
 
+# Old keys stay where they are: in the keytab, for tickets that clients hold, and in nobody's hands else.
+rotate() {
+  local dir=$1 principal=$2 keytab=$3
+  export PATH="$PATH:/usr/sbin" KRB5_CONFIG=$dir/krb5.conf KRB5_KDC_PROFILE=$dir/kdc.conf
+  kadmin.local -q "ktadd -q -k $keytab $principal" >> "$dir/kadmin.log" 2>&1
+}
+
 case ${1-} in
   up) [ $# -ge 3 ] || die "usage: mit-realm.sh up DIR PORT [options]"; shift; up "$@" ;;
+  rotate) [ $# -eq 4 ] || die "usage: mit-realm.sh rotate DIR PRINCIPAL KEYTAB"; rotate "$2" "$3" "$4" ;;
   down) [ $# -eq 2 ] || die "usage: mit-realm.sh down DIR"; down "$2" ;;
-  *) die "usage: mit-realm.sh up DIR PORT [options] | down DIR" ;;
+  *) die "usage: mit-realm.sh up DIR PORT [options] | rotate DIR PRINCIPAL KEYTAB | down DIR" ;;
 esac

@@ -28,6 +28,7 @@ def arguments():
     parser.add_argument("--keytab", help="the keys of its service principals, for kerberos")
     parser.add_argument("--accounts", metavar="FILE", help="lines of NAME:PASSWORD, for ntlm, basic and digest")
     parser.add_argument("--client-ca", metavar="PEM", help="who signs client certificates, for certificate")
+    parser.add_argument("--url-prefix", default="wsman", help="the path that it serves")
     parser.add_argument("--allow-unencrypted", action="store_true", help="take messages in clear over HTTP")
     parser.add_argument("--filter-local-accounts", action="store_true", help="deny local accounts other than Administrator, as UAC does")
     parser.add_argument("--http", metavar="ADDRESS:PORT")

@@ -79,6 +79,11 @@ impl HostBuilder {
         self.with(&["--allow-unencrypted"])
     }
 
+    /// Serves this path instead of `wsman`.
+    pub fn url_prefix(self, prefix: &str) -> Self {
+        self.with(&["--url-prefix", prefix])
+    }
+
     /// Denies local accounts other than Administrator, as User Account Control does.
     pub fn filter_local_accounts(self) -> Self {
         self.with(&["--filter-local-accounts"])

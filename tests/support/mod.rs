@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test uses a part of it")]
 
 pub mod client;
+pub mod examples;
 pub mod gateway;
 pub mod host;
 pub mod pki;

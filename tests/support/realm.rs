@@ -47,6 +47,24 @@ impl Realm {
         path
     }
 
+    /// Gives `principal` a new key and adds it to the keytab `name`, where the old one stays.
+    pub fn rotate(&self, principal: &str, name: &str) {
+        let path = root().join("tests/lab").join(self.script);
+        run(Command::new("bash")
+            .arg(path)
+            .arg("rotate")
+            .arg(&self.dir)
+            .arg(principal)
+            .arg(self.keytab(name)));
+    }
+
+    /// A credentials cache with a ticket-granting ticket of `person`, in `file`.
+    pub fn ticket(&self, person: &str, file: &Path) {
+        let mut command = Command::new("kinit");
+        command.args(["-f", "-k", "-t"]).arg(self.keytab(person)).arg("-c").arg(file);
+        run(command.arg(format!("{person}@{}", self.name)).env("KRB5_CONFIG", self.krb5_conf()));
+    }
+
     /// Ends the KDC and waits until its port is free. Its log stays.
     pub fn stop_kdc(&self) {
         let pid = std::fs::read_to_string(self.dir.join("kdc.pid")).expect("the KDC's process id");

@@ -28,7 +28,7 @@ def run(script, caller, wait):
         word, _, rest = statement.partition(" ")
         rest, word = rest.strip(), word.lower()
         if word == "exit":
-            yield "exit", int(rest or 0)
+            yield "exit", int(rest.lower().replace("$lastexitcode", "0") or 0)
             return
         if word == "throw":
             raise Stopped(_value(rest, caller))

@@ -158,7 +158,7 @@ class Connection:
     def _answer(self, method, path, fields, body, sealed):
         if method != "POST":
             return Answer(405)
-        if not re.fullmatch(r"/wsman/?(\?.*)?", path, re.IGNORECASE):
+        if not re.fullmatch(rf"/{self._host.url_prefix}/?(\?.*)?", path, re.IGNORECASE):
             return Answer(404)
         if "transfer-encoding" in fields:
             return Answer(411, close=True)
@@ -287,6 +287,7 @@ class Host:
         self.log = Log(options.log)
         self.operations = operations
         self.mode = options.misbehave
+        self.url_prefix = re.escape(options.url_prefix)
         self.digest = passwords.Digest(self.accounts, self.mode)
         self.allow_unencrypted = options.allow_unencrypted
         self.filters_local_accounts = options.filter_local_accounts
