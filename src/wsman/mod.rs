@@ -16,6 +16,8 @@
 mod answer;
 mod attributes;
 mod charset;
+pub mod clixml;
+mod command_line;
 mod envelope;
 mod error;
 mod fault;
@@ -23,12 +25,16 @@ mod ids;
 mod limits;
 mod names;
 mod operation;
+pub mod psrp;
 pub mod sealed;
 mod splitter;
+mod streams;
 mod xml;
+pub mod xpress;
 
 pub use answer::{AnswerFacts, FaultFacts, inspect_answer};
 pub use charset::Charset;
+pub use command_line::EncodedCommand;
 pub use envelope::{Compression, Envelope, Selector, Switch};
 pub use error::EnvelopeError;
 pub use fault::{Fault, FaultKind};
@@ -38,3 +44,7 @@ pub use ids::{
 pub use limits::Limits;
 pub use operation::{ActionClass, Operation};
 pub use splitter::{AnswerSplitter, SplitError};
+pub use streams::{
+    CommandLine, CommandState, ShellError, ShellFacts, ShellLimits, ShellMessage, Signal, SignalCode,
+    StreamData,
+};
