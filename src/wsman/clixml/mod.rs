@@ -118,14 +118,13 @@ impl<'d> Value<'d> {
     ///
     /// [`ClixmlError::Ambiguous`] where there are two.
     pub fn member(self, name: &'static str) -> Result<Option<Self>, ClixmlError> {
-        let Some(object) = self.object() else { return Ok(None) };
-        let named = |node: &&usize| {
-            self.at(**node).name().is_some_and(|of_member| of_member.eq_ignore_ascii_case(name))
-        };
-        let mut found = object.members.iter().filter(named);
+        let named =
+            |member: &Value<'_>| member.name().is_some_and(|of_member| of_member.eq_ignore_ascii_case(name));
+        let members = self.layers().flat_map(|object| &object.members).map(|node| self.at(*node));
+        let mut found = members.filter(named);
         match (found.next(), found.next()) {
             (Some(_), Some(_)) => Err(ClixmlError::Ambiguous { name }),
-            (only, _) => Ok(only.map(|node| self.at(*node))),
+            (only, _) => Ok(only),
         }
     }
 
@@ -150,7 +149,7 @@ impl<'d> Value<'d> {
     ///
     /// [`ClixmlError::Shape`] for anything else; also for a stack, whose order is not the written one.
     pub fn items(self) -> Result<impl Iterator<Item = Self>, ClixmlError> {
-        match self.object().and_then(|object| object.base.as_ref()) {
+        match self.layers().last().and_then(|object| object.base.as_ref()) {
             Some(Base::List(items)) => Ok(items.iter().map(move |node| self.at(*node))),
             Some(Base::Single(_) | Base::Stack(_) | Base::Dictionary(_)) | None => {
                 Err(ClixmlError::Shape { expected: "a list" })
@@ -207,16 +206,20 @@ impl<'d> Value<'d> {
 
     /// The value itself, or the single value that an object wraps.
     fn base(self) -> &'d Kind {
-        let own = self.kind();
-        if let Kind::Object(Object { base: Some(Base::Single(node)), .. }) = own {
-            self.at(*node).kind()
-        } else {
-            own
+        match self.layers().last() {
+            Some(Object { base: Some(Base::Single(node)), .. }) => self.at(*node).kind(),
+            Some(_) | None => self.kind(),
         }
     }
 
-    fn object(self) -> Option<&'d Object> {
-        if let Kind::Object(object) = self.kind() { Some(object) } else { None }
+    /// The object and those that it wraps, from the outside in. None can wrap itself: a reference wraps nothing.
+    fn layers(self) -> impl Iterator<Item = &'d Object> {
+        let object =
+            move |node| if let Kind::Object(object) = self.at(node).kind() { Some(object) } else { None };
+        std::iter::successors(object(self.node), move |outer| match outer.base {
+            Some(Base::Single(node)) => object(node),
+            Some(Base::List(_) | Base::Stack(_) | Base::Dictionary(_)) | None => None,
+        })
     }
 }
 

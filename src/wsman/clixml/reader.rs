@@ -122,9 +122,9 @@ impl<'x> Reader<'x, '_> {
                 "LST" | "QUE" | "IE" => Base::List(self.list()?),
                 "STK" => Base::Stack(self.list()?),
                 "DCT" => Base::Dictionary(self.dictionary()?),
-                // An object that wraps an object has no base value of its own.
-                "Obj" | "Ref" => return Err(ClixmlError::Element),
-                primitive => Base::Single(self.value(primitive)?),
+                "Ref" => return Err(ClixmlError::Element),
+                // A value, or an object that this one wraps.
+                single => Base::Single(self.value(single)?),
             };
             if object.base.replace(base).is_some() {
                 return Err(ClixmlError::Shape { expected: "one base value" });

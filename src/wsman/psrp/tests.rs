@@ -111,7 +111,7 @@ fn threat_47_what_two_receivers_might_put_together_in_two_ways_is_refused() {
         ),
         (
             "too many",
-            vec![open.clone(), fragment(2, 0, 1, b""), fragment(3, 0, 1, b"")],
+            vec![fragment(1, 0, 1, b""), fragment(2, 0, 1, b""), fragment(3, 0, 1, b"")],
             FragmentError::TooManyObjects { limit: 2 },
         ),
         (
@@ -206,10 +206,8 @@ fn read(kind: u32, content: &str) -> Result<Content, ClixmlError> {
 }
 
 fn pipeline(content: &str) -> Result<Pipeline, ClixmlError> {
-    match read(0x0002_1006, content)? {
-        Content::Pipeline(pipeline) => Ok(pipeline),
-        other => panic!("{other:?}"),
-    }
+    let content = read(0x0002_1006, content)?;
+    if let Content::Pipeline(pipeline) = content { Ok(pipeline) } else { panic!("{content:?}") }
 }
 
 /// The members of one command.

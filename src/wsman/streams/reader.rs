@@ -151,7 +151,7 @@ impl<'x> Reader<'x, '_> {
             match (child.ns, child.local) {
                 (Ns::Other, "creationXml") => self.opening("creationXml")?,
                 (Ns::Shell, "ShellId") => {
-                    facts.shell_id = self.text("ShellId")?.trim_matches(is_space).parse().ok()
+                    facts.shell_id = self.text("ShellId")?.trim_matches(is_space).parse().ok();
                 }
                 (Ns::Shell, "ResourceUri") => {
                     facts.resource_uri = self.text("ResourceUri")?.trim_matches(is_space).parse().ok();
@@ -161,7 +161,7 @@ impl<'x> Reader<'x, '_> {
                     facts.idle_timeout = Some(text.trim_matches(is_space).chars().take(MOST_NAME).collect());
                 }
                 (Ns::Shell, "Name") => {
-                    facts.name = Some(self.text("Name")?.chars().take(MOST_NAME).collect())
+                    facts.name = Some(self.text("Name")?.chars().take(MOST_NAME).collect());
                 }
                 _ => self.scanner.skip()?,
             }
