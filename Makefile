@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: demo test lab bench audit recordings install fmt
+.PHONY: demo test lab bench audit recordings fuzz install fmt
 
 install:
 	@bash tests/lab/install.sh
@@ -22,6 +22,16 @@ bench: install
 
 audit:
 	@bash tests/supply-chain.sh
+
+# What is recovered from exchanges with real hosts: make recordings RECORDINGS=folder
+recordings:
+	@test -d "$(RECORDINGS)" || { echo "RECORDINGS=$(RECORDINGS) is no folder with recordings" >&2; exit 1; }
+	@RECORDINGS="$(abspath $(RECORDINGS))" cargo test --locked --test recordings -- --include-ignored
+
+# One fuzz target for a while: make fuzz TARGET=xpress FUZZ_SECONDS=60; all five without TARGET
+FUZZ_SECONDS ?= 60
+fuzz:
+	@bash tests/fuzz/run.sh "$(FUZZ_SECONDS)" $(TARGET)
 
 fmt:
 	cargo fmt

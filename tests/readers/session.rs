@@ -11,7 +11,7 @@ use winrm_gateway::wsman::{Envelope, Limits, Operation, ShellLimits, ShellMessag
 /// What was recovered so far.
 #[derive(Default)]
 pub(crate) struct Session {
-    /// Every command line, script and query that a host was given, in order.
+    /// Every command line, script and query that a host was given, and what was typed into command lines, in order.
     pub(crate) ran: Vec<String>,
     /// One paragraph for each exchange.
     pub(crate) told: String,
@@ -99,7 +99,11 @@ impl Session {
         }
         for (arrow, streams) in [(">", &asked.streams), ("<", &answered.streams)] {
             for stream in streams.iter().filter(|stream| !stream.data.is_empty()) {
-                self.tell(arrow, &stream.name, &String::from_utf8_lossy(&stream.data));
+                let text = String::from_utf8_lossy(&stream.data);
+                self.tell(arrow, &stream.name, &text);
+                if arrow == ">" {
+                    self.ran.push(format!("{}: {text}", stream.name));
+                }
             }
         }
     }
@@ -124,35 +128,22 @@ impl Session {
     fn message(&mut self, arrow: &str, message: &Message) {
         let kind = message.kind().as_str();
         let content = Content::read(message, &clixml::Limits::default()).expect(kind);
-        let text = match &content {
-            Content::Pipeline(pipeline) => {
-                assert!(pipeline.stray.is_none(), "an honest client");
-                self.ran.push(pipeline.text());
-                pipeline.text()
-            }
-            Content::CommandQuery(query) => {
-                self.ran.push(query.text());
-                query.text()
-            }
-            Content::PipelineState { state, error } => {
-                format!("{} {}", state.as_str(), error.as_ref().map_or("", |error| &error.message))
-            }
-            Content::PoolState { state, .. } => state.as_str().to_owned(),
-            Content::Error(error) => error.message.clone(),
-            Content::Output(text) | Content::Input(text) | Content::Record { text, .. } => text.clone(),
-            Content::Progress { activity, status } => format!("{activity} {status}"),
-            Content::HostCall(call) => format!("{} {}", call.name(), call.parameters),
-            Content::HostResponse(response) => response.name().to_owned(),
-            Content::EndOfInput | Content::Housekeeping(_) => String::new(),
-        };
-        self.tell(arrow, kind, &text);
+        if let Content::Pipeline(pipeline) = &content {
+            assert!(pipeline.stray.is_none(), "an honest client");
+            self.ran.push(pipeline.text());
+        } else if let Content::CommandQuery(query) = &content {
+            self.ran.push(query.text());
+        }
+        self.tell(arrow, kind, &text_of(&content));
     }
 
-    /// The start of a text on one line, and how long the whole is.
+    /// How long a text is, and the start of it unless it is output.
     fn tell(&mut self, arrow: &str, what: &str, text: &str) {
-        let head: String = text.trim_end().chars().take(60).collect();
-        let length = if text.is_empty() { String::new() } else { format!(" [{}] {head:?}", text.len()) };
-        let _ = writeln!(self.told, "  {arrow} {what}{length}");
+        let output = arrow == "<" && matches!(what, "stdout" | "stderr" | "PIPELINE_OUTPUT");
+        let head: String = if output { String::new() } else { text.trim_end().chars().take(60).collect() };
+        let head = if head.is_empty() { head } else { format!(" {head:?}") };
+        let length = if text.is_empty() { String::new() } else { format!(" [{}]", text.len()) };
+        let _ = writeln!(self.told, "  {arrow} {what}{length}{head}");
     }
 
     fn name(&mut self, id: &str) -> String {
@@ -162,5 +153,22 @@ impl Session {
             self.ids.len() - 1
         });
         format!("#{at}")
+    }
+}
+
+fn text_of(content: &Content) -> String {
+    match content {
+        Content::Pipeline(pipeline) => pipeline.text(),
+        Content::CommandQuery(query) => query.text(),
+        Content::PipelineState { state, error } => {
+            format!("{} {}", state.as_str(), error.as_ref().map_or("", |error| &error.message))
+        }
+        Content::PoolState { state, .. } => state.as_str().to_owned(),
+        Content::Error(error) => error.message.clone(),
+        Content::Output(text) | Content::Input(text) | Content::Record { text, .. } => text.clone(),
+        Content::Progress { activity, status } => format!("{activity} {status}"),
+        Content::HostCall(call) => format!("{} {}", call.name(), call.parameters),
+        Content::HostResponse(response) => response.name().to_owned(),
+        Content::EndOfInput | Content::Housekeeping(_) => String::new(),
     }
 }

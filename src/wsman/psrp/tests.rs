@@ -106,7 +106,7 @@ fn threat_47_what_two_receivers_might_put_together_in_two_ways_is_refused() {
         ),
         (
             "one that grows",
-            vec![open.clone(), fragment(1, 1, 0, &[0; 71])],
+            vec![fragment(1, 0, 1, &[0; 30]), fragment(1, 1, 0, &[0; 71])],
             FragmentError::ObjectTooLarge { object, limit: 100 },
         ),
         (
