@@ -80,7 +80,7 @@ fn threat_47_what_two_receivers_might_put_together_in_two_ways_is_refused() {
             FragmentError::Repeated { object },
         ),
         ("the first again", vec![open.clone(), open.clone()], FragmentError::Repeated { object }),
-        ("a late start", vec![open.clone(), fragment(1, 1, 3, b"")], FragmentError::Start { object }),
+        ("a late start", vec![open, fragment(1, 1, 3, b"")], FragmentError::Start { object }),
         ("no start flag", vec![fragment(1, 0, 2, b"")], FragmentError::Start { object }),
         ("no start", vec![fragment(1, 1, 2, b"")], FragmentError::NotBegun { object }),
         ("reserved flags", vec![fragment(1, 0, 7, b"")], FragmentError::ReservedFlags { object }),

@@ -103,7 +103,7 @@ impl ShellMessage {
     }
 }
 
-/// A shell ([MS-WSMV] 2.2.4.36).
+/// A shell ([MS-WSMV] 3.1.4.5.2).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ShellFacts {
     /// The name that its owner gave it.
@@ -116,7 +116,7 @@ pub struct ShellFacts {
     pub idle_timeout: Option<String>,
 }
 
-/// A command with its arguments, as they were sent ([MS-WSMV] 2.2.4.7).
+/// A command with its arguments, as they were sent ([MS-WSMV] 3.1.4.11).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandLine {
     /// `rsp:Command`; empty for PowerShell.
@@ -153,7 +153,7 @@ impl CommandLine {
     }
 }
 
-/// A piece of one stream ([MS-WSMV] 2.2.4.37). For compressed shells the data is still compressed.
+/// A piece of one stream ([MS-WSMV] 3.1.4.13, 3.1.4.14). For compressed shells the data is still compressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamData {
     /// `stdin`, `stdout`, `stderr` or `pr`.
@@ -166,7 +166,7 @@ pub struct StreamData {
     pub data: Vec<u8>,
 }
 
-/// What became of a command ([MS-WSMV] 2.2.4.8).
+/// What became of a command ([MS-WSMV] 3.1.4.14).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandState {
     /// Which command.
@@ -177,7 +177,7 @@ pub struct CommandState {
     pub exit_code: Option<i64>,
 }
 
-/// Interrupts or ends a command ([MS-WSMV] 2.2.4.38).
+/// Interrupts or ends a command ([MS-WSMV] 3.1.4.12).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signal {
     /// Which command.

@@ -32,7 +32,7 @@ pub enum XpressError {
         /// The bound, in bytes.
         limit: usize,
     },
-    /// Code lengths that are not those of one complete prefix code ([MS-XCA] 2.2.1).
+    /// Code lengths that are not those of one complete prefix code ([MS-XCA] 2.2).
     #[error("the compressed stream has a code table that is no prefix code")]
     BadCode,
     /// A match that begins before the block or ends behind it.
