@@ -42,7 +42,7 @@ fn search(line: &str, depth: usize, found: &mut Vec<EncodedCommand>) {
 /// The value of `-EncodedCommand` among PowerShell's own arguments, which end where a command or a file begins.
 fn encoded_argument(arguments: &[Word]) -> Option<EncodedCommand> {
     let mut takes_value = false;
-    let mut rest = arguments.iter();
+    let mut rest = arguments.iter().take(MOST_ARGUMENTS);
     while let Some(Word::Plain(argument)) = rest.next() {
         let Some(switch) = switch(argument) else {
             if takes_value {
@@ -152,6 +152,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 /// Quotes within quotes that are looked into.
 const MOST_DEPTH: usize = 3;
+/// Arguments of one PowerShell that are looked at; it has some twenty switches.
+const MOST_ARGUMENTS: usize = 128;
 /// Scripts of one line.
 const MOST_FOUND: usize = 16;
 

@@ -47,6 +47,8 @@ impl Default for Limits {
 pub struct Document {
     nodes: Vec<Node>,
     limits: Limits,
+    /// Bytes that it was read from.
+    length: usize,
 }
 
 #[derive(Debug)]
@@ -101,6 +103,12 @@ impl Document {
     #[must_use]
     pub const fn root(&self) -> Value<'_> {
         Value { document: self, node: 0 }
+    }
+
+    /// How many bytes may be made of it. References let a short document say a long text many times; no honest one comes
+    /// near this.
+    pub(in crate::wsman) const fn allowance(&self) -> usize {
+        self.length.saturating_mul(4).saturating_add(64 * 1024)
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn read(content: &[u8], limits: &Limits) -> Result<Document, ClixmlEr
     let root = reader.next_child()?.ok_or(ClixmlError::NotXml)?;
     reader.value(root)?;
     reader.end()?;
-    Ok(Document { nodes: reader.nodes, limits: *limits })
+    Ok(Document { nodes: reader.nodes, limits: *limits, length: content.len() })
 }
 
 struct Reader<'x, 'l> {

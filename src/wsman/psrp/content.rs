@@ -101,7 +101,7 @@ impl Content {
     pub fn read(message: &Message, limits: &Limits) -> Result<Self, ClixmlError> {
         let parse = || Document::parse(message.content(), limits);
         Ok(match message.kind() {
-            MessageType::CreatePipeline => Self::Pipeline(Pipeline::read(parse()?.root())?),
+            MessageType::CreatePipeline => Self::Pipeline(Pipeline::read(&parse()?)?),
             MessageType::GetCommandMetadata => Self::CommandQuery(CommandQuery::read(parse()?.root())?),
             MessageType::PipelineState => {
                 let (number, error) = state(parse()?.root(), "PipelineState")?;

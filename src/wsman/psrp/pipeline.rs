@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::wsman::clixml::{ClixmlError, Value};
+use crate::wsman::clixml::{ClixmlError, Document, Value};
 
 /// One `CREATE_PIPELINE` message.
 ///
@@ -61,13 +61,14 @@ pub struct CommandQuery {
 }
 
 impl Pipeline {
-    pub(super) fn read(root: Value<'_>) -> Result<Self, ClixmlError> {
-        let shell = root.required("PowerShell")?;
-        let first = Statement::read(shell)?;
+    pub(super) fn read(document: &Document) -> Result<Self, ClixmlError> {
+        let mut allowance = Allowance::of(document);
+        let shell = document.root().required("PowerShell")?;
+        let first = Statement::read(shell, &mut allowance)?;
         let mut statements = Vec::new();
         if let Some(all) = shell.member("ExtraCmds")?.filter(|all| !all.is_nil()) {
             for statement in all.items()? {
-                statements.push(Statement::read(statement)?);
+                statements.push(Statement::read(statement, &mut allowance)?);
             }
         }
         let stray = match statements.first() {
@@ -105,8 +106,10 @@ impl Pipeline {
 
 impl Statement {
     /// From anything that has `Cmds`.
-    fn read(holder: Value<'_>) -> Result<Self, ClixmlError> {
-        let commands = holder.required("Cmds")?.items()?.map(Command::read).collect::<Result<_, _>>()?;
+    fn read(holder: Value<'_>, allowance: &mut Allowance) -> Result<Self, ClixmlError> {
+        allowance.take(size_of::<Self>())?;
+        let items = holder.required("Cmds")?.items()?;
+        let commands = items.map(|command| Command::read(command, allowance)).collect::<Result<_, _>>()?;
         Ok(Self { commands })
     }
 
@@ -118,14 +121,19 @@ impl Statement {
 }
 
 impl Command {
-    fn read(command: Value<'_>) -> Result<Self, ClixmlError> {
+    fn read(command: Value<'_>, allowance: &mut Allowance) -> Result<Self, ClixmlError> {
         let name = command.required("Cmd")?.as_str().ok_or(ClixmlError::Missing { name: "Cmd" })?;
         let is_script =
             command.required("IsScript")?.as_bool().ok_or(ClixmlError::Missing { name: "IsScript" })?;
+        allowance.take(size_of::<Self>() + name.len())?;
         let mut parameters = Vec::new();
         if let Some(all) = command.member("Args")?.filter(|all| !all.is_nil()) {
             for parameter in all.items()? {
-                parameters.push(Parameter::read(parameter)?);
+                let parameter = Parameter::read(parameter)?;
+                let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+                allowance
+                    .take(size_of::<Parameter>() + length(&parameter.name) + length(&parameter.value))?;
+                parameters.push(parameter);
             }
         }
         Ok(Self { name: name.to_owned(), is_script, parameters })
@@ -189,6 +197,23 @@ impl CommandQuery {
             }
         }
         text
+    }
+}
+
+/// How much may still be made of a document.
+struct Allowance {
+    left: usize,
+    whole: usize,
+}
+
+impl Allowance {
+    const fn of(document: &Document) -> Self {
+        Self { left: document.allowance(), whole: document.allowance() }
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), ClixmlError> {
+        self.left = self.left.checked_sub(bytes).ok_or(ClixmlError::TooLarge { limit: self.whole })?;
+        Ok(())
     }
 }
 

@@ -306,6 +306,33 @@ fn a_pipeline_that_could_be_read_in_two_ways_is_not_read() {
 }
 
 #[test]
+fn references_do_not_make_a_pipeline_longer_than_its_message() {
+    let script = command(&"x".repeat(10_000), true, "");
+    let references = |count: usize| {
+        let first = "<Obj RefId=\"s\"><MS><Ref N=\"Cmds\" RefId=\"c\"/></MS></Obj>".to_owned();
+        let again = "<Ref RefId=\"s\"/>".repeat(count);
+        format!(
+            "<Obj RefId=\"0\"><MS><Obj N=\"PowerShell\" RefId=\"p\"><MS><Obj N=\"Cmds\" RefId=\"c\"><LST>{script}</LST></Obj>\
+             <Obj N=\"ExtraCmds\"><LST>{first}{again}</LST></Obj></MS></Obj></MS></Obj>"
+        )
+    };
+    assert_eq!(pipeline(&references(2)).expect("a pipeline").statements.len(), 3);
+    assert!(matches!(pipeline(&references(9_000)), Err(ClixmlError::TooLarge { .. })));
+}
+
+#[test]
+fn many_small_commands_are_read() {
+    let cmds: String = (0..5_000).map(|_| command("a", false, "")).collect();
+    assert_eq!(pipeline(&powershell(&cmds, None)).expect("a pipeline").commands().count(), 5_000);
+    let parameters: String = (0..5_000).map(|_| parameter("", "<Nil N=\"V\"/>")).collect();
+    let cmds = command("a", false, &parameters);
+    assert_eq!(
+        pipeline(&powershell(&cmds, None)).expect("a pipeline").statements[0].commands[0].parameters.len(),
+        5_000
+    );
+}
+
+#[test]
 fn states_errors_records_and_calls_are_told_apart() {
     let failed = "<Obj RefId=\"0\"><MS><I32 N=\"PipelineState\">5</I32><Obj N=\"ExceptionAsErrorRecord\" RefId=\"1\">\
         <ToString>shown</ToString><MS><Obj N=\"Exception\" RefId=\"2\"><Props><S N=\"Message\">it broke</S></Props></Obj>\
