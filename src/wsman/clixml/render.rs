@@ -1,4 +1,5 @@
-//! Values as text, within bounds that references can't get around.
+//! Values as text, within bounds that references can't get around: each object within another shows at least its brackets,
+//! so that the bound on the text bounds the work.
 
 use super::{Base, Kind, Object, SEALED, Value};
 
@@ -14,7 +15,7 @@ pub(super) enum Style {
 /// Writes a value, at most `rendered_bytes` of it.
 pub(super) fn render(value: Value<'_>, style: Style) -> String {
     let limit = value.document.limits.rendered_bytes;
-    let mut writer = Writer { text: String::new(), limit, steps: limit, style };
+    let mut writer = Writer { text: String::new(), limit, style };
     if writer.value(value, 0).is_none() {
         writer.text.push('…');
     }
@@ -24,8 +25,6 @@ pub(super) fn render(value: Value<'_>, style: Style) -> String {
 struct Writer {
     text: String,
     limit: usize,
-    /// Values that may still be visited: without it, references to references would cost more than they show.
-    steps: usize,
     style: Style,
 }
 
@@ -34,7 +33,6 @@ type Written = Option<()>;
 
 impl Writer {
     fn value(&mut self, value: Value<'_>, depth: usize) -> Written {
-        self.steps = self.steps.checked_sub(1)?;
         if depth > MOST_DEPTH {
             return self.push("…");
         }

@@ -131,7 +131,7 @@ fn after_an_error_the_object_is_given_up_and_others_go_on() {
     let body = message(1, 0x0004_1004, "<S>a</S>");
     let error = push(&mut reassembler, &[fragment(1, 0, 1, &body), fragment(1, 2, 2, b"")]);
     assert_eq!(error, (0, Some(FragmentError::Gap { object: 1 })));
-    assert_eq!(reassembler.unfinished(), 0);
+    assert_eq!((reassembler.unfinished(), reassembler.held), (0, 0));
     let error = push(&mut reassembler, &[fragment(1, 1, 2, b"")]);
     assert_eq!(error, (0, Some(FragmentError::Reused { object: 1 })), "nothing of it is ever reported");
     assert_eq!(
@@ -157,6 +157,8 @@ fn objects_that_take_turns_are_kept_apart() {
     }
     let texts: Vec<&[u8]> = messages.iter().map(Message::content).collect();
     assert_eq!(texts, [&b"<S>two</S>"[..], b"<S>one</S>"]);
+    assert_eq!(reassembler.held, 0);
+    assert_eq!(messages[0].rpid().to_string(), "03020100-0504-0706-0809-0a0b0c0d0e0f", ".NET's order");
     assert_eq!(
         push(&mut reassembler, &[whole(5), whole(3), whole(4)]),
         (3, None),
