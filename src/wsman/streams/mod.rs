@@ -1,7 +1,7 @@
 //! What shells carry in their envelopes ([MS-WSMV] 2.2.4): command lines, streams, states.
 //!
-//! Comes in: an envelope in UTF-8 that was inspected before. Goes out: [`ShellMessage`], for records; nothing that is
-//! forwarded is made of it.
+//! Comes in: an envelope that was inspected before, or a host's answer, in UTF-8 or UTF-16LE. Goes out: [`ShellMessage`],
+//! for records; nothing that is forwarded is made of it.
 //!
 //! INVARIANT: only the children of the body that the specification names are read; what could be read in two ways, such as
 //! a comment within base64, is an error.

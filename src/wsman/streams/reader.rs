@@ -1,10 +1,12 @@
 //! From an envelope to what it says about shells.
 
+use bytes::Bytes;
+
 use super::{
     CommandLine, CommandState, ShellError, ShellFacts, ShellLimits, ShellMessage, Signal, SignalCode,
     StreamData, from_base64,
 };
-use crate::wsman::charset::Charset;
+use crate::wsman::charset::decode;
 use crate::wsman::error::EnvelopeError;
 use crate::wsman::ids::CommandId;
 use crate::wsman::names::Ns;
@@ -12,11 +14,8 @@ use crate::wsman::xml::{Name, Scanner, Token, is_space};
 
 /// Reads one envelope.
 pub(super) fn read(envelope: &[u8], limits: &ShellLimits) -> Result<ShellMessage, ShellError> {
-    let text = envelope.strip_prefix(b"\xef\xbb\xbf").unwrap_or(envelope);
-    if text.len() > limits.envelope.envelope_bytes {
-        return Err(EnvelopeError::TooLarge { limit: limits.envelope.envelope_bytes }.into());
-    }
-    let scanner = Scanner::new(text, Charset::Utf8, &limits.envelope)?;
+    let decoded = decode(Bytes::copy_from_slice(envelope), None, &limits.envelope)?;
+    let scanner = Scanner::new(&decoded.text, decoded.charset, &limits.envelope)?;
     let mut reader = Reader { scanner, limits, message: ShellMessage::default() };
     let root = reader.next_child()?;
     if !root.is_some_and(|name| name.is(Ns::Soap, "Envelope")) {

@@ -137,6 +137,15 @@ fn look_alikes_are_not_read_and_doubles_are_refused() {
 }
 
 #[test]
+fn hosts_may_answer_in_utf_16() {
+    let text = envelope("<r:Send><r:Stream Name=\"stdin\">QQ==</r:Stream></r:Send>");
+    let units: Vec<u8> = [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let found = ShellMessage::read(&units, &ShellLimits::default());
+    assert_eq!(found, ShellMessage::read(text.as_bytes(), &ShellLimits::default()));
+    assert_eq!(found.expect("an envelope").streams.len(), 1);
+}
+
+#[test]
 fn the_bounds_hold() {
     let many = |count: usize, element: &str| element.repeat(count);
     let streams = format!("<r:Send>{}</r:Send>", many(4097, "<r:Stream Name=\"a\"/>"));
