@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// Puts back what was escaped, as .NET does it: four or eight hexadecimal digits, `x` in either case, UTF-16 code units of
-/// which two neighbours may be one character. Half of one becomes U+FFFD; what is no escape stays as it is.
+/// Puts back what was escaped, as .NET does it: four or eight hexadecimal digits, `x` in either case, UTF-16 code
+/// units of which two neighbours may be one character. Half of one becomes U+FFFD; what is no escape stays as it is.
 pub(super) fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains("_x") && !text.contains("_X") {
         return Cow::Borrowed(text);

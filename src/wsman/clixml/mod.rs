@@ -105,8 +105,8 @@ impl Document {
         Value { document: self, node: 0 }
     }
 
-    /// How many bytes may be made of it. References let a short document say a long text many times; no honest one comes
-    /// near this.
+    /// How many bytes may be made of it. References let a short document say a long text many times; no honest one
+    /// comes near this.
     pub(in crate::wsman) const fn allowance(&self) -> usize {
         self.length.saturating_mul(4).saturating_add(64 * 1024)
     }
@@ -195,8 +195,8 @@ impl<'d> Value<'d> {
         render::render(self, render::Style::Display)
     }
 
-    /// As somebody would type it, roughly; bounded, and cut with `…`. What an object claims to be called does not replace
-    /// what it holds.
+    /// As somebody would type it, roughly; bounded, and cut with `…`. What an object claims to be called does not
+    /// replace what it holds.
     #[must_use]
     pub fn literal(self) -> String {
         render::render(self, render::Style::Literal)

@@ -1,5 +1,5 @@
-//! Values as text, within bounds that references can't get around: each object within another shows at least its brackets,
-//! so that the bound on the text bounds the work.
+//! Values as text, within bounds that references can't get around: each object within another shows at least its
+//! brackets, so that the bound on the text bounds the work.
 
 use super::{Base, Kind, Object, SEALED, Value};
 

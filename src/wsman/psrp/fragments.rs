@@ -127,9 +127,9 @@ impl FragmentError {
 ///
 /// A client that takes a pool over with Connect is a new sender and numbers its objects anew: it needs a new one.
 ///
-/// After an error the object concerned is given up, so that nothing of it is ever reported, and the rest of those bytes is
-/// not read. Whoever wants to cut the session does so; whoever goes on gets the later objects, and an error for each
-/// further fragment of the one that was given up.
+/// After an error the object concerned is given up, so that nothing of it is ever reported, and the rest of those
+/// bytes is not read. Whoever wants to cut the session does so; whoever goes on gets the later objects, and an error
+/// for each further fragment of the one that was given up.
 #[derive(Debug)]
 pub struct Reassembler {
     direction: Direction,
@@ -137,6 +137,8 @@ pub struct Reassembler {
     open: BTreeMap<u64, Open>,
     pub(super) held: usize,
     used: Used,
+    /// Whether fragments that came before may come again, until the first new one.
+    resent: bool,
 }
 
 /// An object of which the last fragment is still to come.
@@ -150,7 +152,7 @@ impl Reassembler {
     /// Nothing received yet.
     #[must_use]
     pub fn new(direction: Direction, limits: ReassemblyLimits) -> Self {
-        Self { direction, limits, open: BTreeMap::new(), held: 0, used: Used::default() }
+        Self { direction, limits, open: BTreeMap::new(), held: 0, used: Used::default(), resent: false }
     }
 
     /// Takes the next bytes of one stream element: whole fragments. Messages that they complete are appended to `into`;
@@ -163,6 +165,11 @@ impl Reassembler {
         let mut rest = bytes;
         while !rest.is_empty() {
             let (fragment, tail) = Fragment::read(rest)?;
+            rest = tail;
+            self.resent = self.resent && self.is_known(&fragment);
+            if self.resent {
+                continue;
+            }
             if let Err(error) = self.check(&fragment) {
                 self.give_up(fragment.object);
                 return Err(error);
@@ -170,15 +177,25 @@ impl Reassembler {
             if let Some(whole) = self.take(&fragment) {
                 into.push(Message::read(fragment.object, whole, self.direction)?);
             }
-            rest = tail;
         }
         Ok(())
+    }
+
+    /// Says that the client came back with Reconnect: its host may send again what the last answer before held.
+    /// Fragments that came before are passed over until the first new one.
+    pub fn expect_resent(&mut self) {
+        self.resent = true;
     }
 
     /// How many objects began and have not ended. Where a pool ends with any, something was not recorded.
     #[must_use]
     pub fn unfinished(&self) -> usize {
         self.open.len()
+    }
+
+    fn is_known(&self, fragment: &Fragment<'_>) -> bool {
+        let open = self.open.get(&fragment.object);
+        self.used.contains(fragment.object) || open.is_some_and(|open| fragment.number < open.next)
     }
 
     /// Whether this is the fragment that has to come now.

@@ -4,7 +4,8 @@
 //! travelled, one [`Reassembler`] for each direction. Goes out: whole [`Message`]s, and by [`Content::read`] what they
 //! say: the pipeline that is to run, what became of it, what it wrote, whom it asked.
 //!
-//! INVARIANT: what is reported was put together as the receiver does it, or it is an error; nothing passes as something else.
+//! INVARIANT: what is reported was put together as the receiver does it, or it is an error; nothing passes as
+//! something else.
 //!
 //! INVARIANT: what is held of unfinished objects is bounded; an idle pool holds four kilobytes at most.
 

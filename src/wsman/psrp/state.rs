@@ -61,7 +61,8 @@ impl PipelineState {
 
 /// The state of a pool.
 ///
-/// Beyond 5 the specification and PowerShell itself disagree about what the numbers mean, so that only the number is told.
+/// Beyond 5 the specification and PowerShell itself disagree about what the numbers mean, so that only the number is
+/// told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PoolState {
     /// 0.

@@ -142,6 +142,18 @@ fn after_an_error_the_object_is_given_up_and_others_go_on() {
 }
 
 #[test]
+fn what_a_host_sends_again_after_a_reconnect_is_passed_over_once() {
+    let body = message(1, 0x0004_1004, "<S>a</S>");
+    let begun = fragment(2, 0, 1, &body[..41]);
+    let rest = fragment(2, 1, 2, &body[41..]);
+    let mut reassembler = small();
+    assert_eq!(push(&mut reassembler, &[whole(1), begun.clone()]), (1, None));
+    reassembler.expect_resent();
+    assert_eq!(push(&mut reassembler, &[whole(1), [begun, rest].concat()]), (1, None));
+    assert_eq!(push(&mut reassembler, &[whole(1)]), (0, Some(FragmentError::Reused { object: 1 })));
+}
+
+#[test]
 fn objects_that_take_turns_are_kept_apart() {
     let body = |text: &str| message(1, 0x0004_1004, &format!("<S>{text}</S>"));
     let (one, two) = (body("one"), body("two"));

@@ -1,7 +1,7 @@
 //! Which object numbers were used, in bounded memory.
 
-/// A set of numbers that mostly grow by one. Where it falls into too many runs, the gap between the lowest two counts as
-/// used as well: a sender that numbers as [MS-PSRP] 2.2.4 says is far beyond it.
+/// A set of numbers that mostly grow by one. Where it falls into too many runs, the gap between the lowest two counts
+/// as used as well: a sender that numbers as [MS-PSRP] 2.2.4 says is far beyond it.
 #[derive(Debug, Default)]
 pub(super) struct Used {
     /// First and last of each run, in ascending order, with a gap between any two.

@@ -1,10 +1,10 @@
 //! What shells carry in their envelopes ([MS-WSMV] 2.2.4): command lines, streams, states.
 //!
-//! Comes in: an envelope that was inspected before, or a host's answer, in UTF-8 or UTF-16LE. Goes out: [`ShellMessage`],
-//! for records; nothing that is forwarded is made of it.
+//! Comes in: an envelope that was inspected before, or a host's answer, in UTF-8 or UTF-16LE. Goes out:
+//! [`ShellMessage`], for records; nothing that is forwarded is made of it.
 //!
-//! INVARIANT: only the children of the body that the specification names are read; what could be read in two ways, such as
-//! a comment within base64, is an error.
+//! INVARIANT: only the children of the body that the specification names are read; what could be read in two ways,
+//! such as a comment within base64, is an error.
 
 mod reader;
 
@@ -137,7 +137,8 @@ impl CommandLine {
         line
     }
 
-    /// The scripts that the line hands to PowerShell in base64. Best effort: what cmd.exe makes of variables is not known here.
+    /// The scripts that the line hands to PowerShell in base64. Best effort: what cmd.exe makes of variables is not
+    /// known here.
     #[must_use]
     pub fn encoded_commands(&self) -> Vec<EncodedCommand> {
         encoded_commands(&self.line())
