@@ -55,6 +55,16 @@ mod tests {
 
     use super::{MOST_RUNS, Used};
 
+    #[test]
+    fn numbers_that_grow_with_gaps_are_never_taken_for_used() {
+        let mut used = Used::default();
+        for number in (1..100_000).step_by(7) {
+            assert!(!used.contains(number), "one of seven pools of one client");
+            used.insert(number);
+        }
+        assert_eq!(used.runs.len(), MOST_RUNS);
+    }
+
     proptest! {
         #[test]
         fn it_holds_what_was_put_in_and_nothing_else(numbers in prop::collection::vec(0_u64..300, 0..200)) {
