@@ -18,7 +18,8 @@ fuzz_target!(|data: &[u8]| {
         let carried: usize = message.streams.iter().map(|stream| stream.data.len()).sum();
         assert!(carried <= data.len());
         if let Some(command) = message.command {
-            assert!(command.line().len() <= data.len() + command.arguments.len());
+            // UTF-16 has two bytes for what UTF-8 has three for.
+            assert!(command.line().len() <= 2 * data.len() + command.arguments.len());
             assert!(command.encoded_commands().len() <= 16);
             let _ = command.fragments();
         }

@@ -13,6 +13,9 @@ fuzz_target!(|data: &[u8]| {
         let mut rest = data;
         // The first byte of each piece says how long it is.
         while let Some((length, tail)) = rest.split_first() {
+            if *length == 255 {
+                reassembler.expect_resent();
+            }
             let (piece, tail) = tail.split_at(usize::from(*length).min(tail.len()));
             let _ = reassembler.push(piece, &mut messages);
             assert!(reassembler.unfinished() <= 4);
