@@ -19,17 +19,26 @@
 //!
 //! Times follow RFC 3339, text RFC 8259.
 
+mod chain;
 mod clock;
+mod files;
+mod head;
+mod keeping;
+mod ledger;
 mod line;
 mod queue;
 mod record;
 mod recorded;
+mod retention;
+mod scan;
+mod sign;
 mod sink;
 mod writer;
 
 /// What an intent must be before its request may run, as the route has it.
 pub(crate) use crate::policy::BeforeRun;
 pub(crate) use clock::{Clock, SystemClock};
+pub(crate) use keeping::Keeping;
 pub(crate) use queue::Stats;
 pub(crate) use record::{Blame, ConnectionFailure, Ending, Facts, Outcome, RequestId};
 pub(crate) use recorded::{Pending, Recorded, Unrecorded};
@@ -46,10 +55,14 @@ use std::{
 use tokio::sync::oneshot;
 
 use clock::rfc3339;
+use head::HeadFile;
+use ledger::Ledger;
 use line::line;
 use queue::{Claim, Item, NotTaken, Queue};
 use record::{Kind, Record};
 use recorded::Open;
+use scan::Start;
+use sign::Signer;
 use sink::{FileSink, Sink};
 use writer::Writer;
 
@@ -62,6 +75,8 @@ pub(crate) struct Settings {
     pub(crate) max_pending: usize,
     /// How long a request waits for its intent to become durable.
     pub(crate) sync_deadline: Duration,
+    /// How long files are, how long they are kept, and what proves them.
+    pub(crate) keeping: Keeping,
 }
 
 impl Settings {
@@ -72,6 +87,7 @@ impl Settings {
             directory: directory.into(),
             max_pending: 10_000,
             sync_deadline: Duration::from_secs(1),
+            keeping: Keeping::default(),
         }
     }
 }
@@ -117,6 +133,12 @@ pub(crate) enum AuditError {
         /// The lock.
         path: PathBuf,
     },
+    /// No key, or not the one it is said to be.
+    #[error("`{}` is no Ed25519 key, or its endorsement is not for it; make one with `winrm-gateway audit keygen`", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+    },
     /// The thread that writes cannot be started.
     #[error("cannot start the writer")]
     Thread(#[source] io::Error),
@@ -142,6 +164,7 @@ pub(crate) struct Audit {
     thread: JoinHandle<()>,
     ended: Option<oneshot::Receiver<()>>,
     sync_deadline: Duration,
+    directory: PathBuf,
 }
 
 impl Audit {
@@ -150,13 +173,40 @@ impl Audit {
     /// # Errors
     /// Where the file or its directory cannot be opened, or where others could change what is written.
     pub(crate) fn open(settings: &Settings) -> Result<Self, AuditError> {
-        let sink = FileSink::open(&settings.directory)?;
-        Self::start(settings, Box::new(sink), Arc::new(SystemClock))
+        let keeping = settings.keeping.clone();
+        let head = keeping.head.as_deref().map(HeadFile::open).transpose()?;
+        let signer = keeping.signing_key.as_deref().map(Signer::read).transpose()?;
+        let last = head.as_ref().map(|head| head.last).unwrap_or_default();
+        let (sink, start) = FileSink::open(&settings.directory, last)?;
+        let ledger = Ledger::new(keeping, &start, signer, head);
+        let clock = Arc::new(SystemClock);
+        let audit = Self::start_at(settings, Box::new(sink), ledger, clock, &start)?;
+        // What was found is on record at once, and not with the next request.
+        audit.reopen();
+        Ok(audit)
     }
 
+    #[cfg(test)]
     fn start(settings: &Settings, sink: Box<dyn Sink>, clock: Arc<dyn Clock>) -> Result<Self, AuditError> {
+        let ledger = Ledger::new(settings.keeping.clone(), &Start::default(), None, None);
+        Self::start_at(settings, sink, ledger, clock, &Start::default())
+    }
+
+    fn start_at(
+        settings: &Settings,
+        sink: Box<dyn Sink>,
+        ledger: Ledger,
+        clock: Arc<dyn Clock>,
+        start: &Start,
+    ) -> Result<Self, AuditError> {
         let queue = Arc::new(Queue::new(settings.max_pending));
-        let writer = Writer::new(Arc::clone(&queue), sink, Arc::clone(&clock));
+        let now = clock.now();
+        for closing in start.closings(&rfc3339(now)) {
+            // Owed: what a former process promised is always taken.
+            drop(queue.push(Item::unattended(closing), Claim::Owed));
+        }
+        let opened = start.opened.as_deref().and_then(clock::parse_rfc3339).unwrap_or(now);
+        let writer = Writer::new(Arc::clone(&queue), sink, ledger, Arc::clone(&clock), opened);
         let observer = writer.observer();
         let (ending, ended) = oneshot::channel();
         let thread = std::thread::Builder::new()
@@ -170,6 +220,7 @@ impl Audit {
             thread,
             ended: Some(ended),
             sync_deadline: settings.sync_deadline,
+            directory: settings.directory.clone(),
         })
     }
 
@@ -185,7 +236,7 @@ impl Audit {
     /// so that this can be recorded. With [`BeforeRun::BestEffort`] never for the disk's sake.
     pub(crate) async fn intend(
         &self,
-        pending: Pending,
+        mut pending: Pending,
         before_run: BeforeRun,
     ) -> Result<Recorded, Box<Unrecorded>> {
         let durable = before_run == BeforeRun::Durable;
@@ -195,8 +246,8 @@ impl Audit {
             Err(error) => return Err(Box::new(Unrecorded { pending, error })),
         };
         if !durable {
-            // What is turned away is counted, and told by a record of its own.
-            drop(self.queue.push(Item::unattended(line), Claim::Intended));
+            // What is turned away is counted, told by a record of its own, and by the request's outcome.
+            pending.open.intent_lost = self.queue.push(Item::unattended(line), Claim::Intended).is_err();
             return Ok(Recorded::of(pending, Claim::Spare));
         }
         match self.write_through(line, Claim::Intended).await {
@@ -239,6 +290,24 @@ impl Audit {
         self.write_through(Vec::new(), Claim::Owed).await
     }
 
+    /// Goes on in a new file, where a log rotation has moved the former one away. Does not wait.
+    pub(crate) fn reopen(&self) {
+        // Nothing but a push to the writer, which looks before it writes.
+        drop(self.queue.push(Item::unattended(Vec::new()), Claim::Owed));
+    }
+
+    /// Records that the configuration `generation` is in force, and keeps `text`, which holds no secrets, beside the records.
+    ///
+    /// # Errors
+    /// Where the copy cannot be written.
+    pub(crate) fn configured(&self, generation: &str, text: &str) -> Result<(), AuditError> {
+        let file = keeping::keep_configuration(&self.directory, text)?;
+        let sha256 = chain::Hash::of(text.as_bytes()).to_string();
+        let version = env!("CARGO_PKG_VERSION");
+        let line = self.line(Kind::Configuration { id: RequestId::random(), generation, file, sha256, version })?;
+        self.queue.push(Item::unattended(line), Claim::Intended).map_err(|_| AuditError::Full)
+    }
+
     /// Writes what waits and lets go of the directory. What is recorded from now on is lost.
     ///
     /// # Errors
@@ -253,7 +322,7 @@ impl Audit {
     }
 
     fn line(&self, kind: Kind<'_>) -> Result<Vec<u8>, AuditError> {
-        line(&Record { time: rfc3339(self.clock.now()), kind }).map_err(AuditError::Json)
+        line(&Record::new(rfc3339(self.clock.now()), kind)).map_err(AuditError::Json)
     }
 
     async fn write_through(&self, line: Vec<u8>, claim: Claim) -> Result<(), AuditError> {

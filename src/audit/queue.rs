@@ -109,6 +109,7 @@ struct State {
     unreported: u64,
     closed: bool,
     broken: bool,
+    headless: bool,
     busy_since: Option<Instant>,
     stats: Stats,
 }
@@ -188,6 +189,11 @@ impl Queue {
         }
     }
 
+    /// Whether the head could be written after the last sync.
+    pub(super) fn head_written(&self, succeeded: bool) {
+        self.lock().headless = !succeeded;
+    }
+
     /// The writer no longer holds `items`: they are `durable`, or nobody wants them any more.
     pub(super) fn settle(&self, items: &[Item], durable: bool) {
         let mut state = self.lock();
@@ -208,7 +214,7 @@ impl Queue {
     /// Whether the last attempt succeeded and no attempt has lasted longer than `limit`.
     pub(super) fn is_healthy(&self, limit: Duration) -> bool {
         let state = self.lock();
-        !state.broken && !state.closed && state.busy_since.is_none_or(|since| since.elapsed() <= limit)
+        !state.broken && !state.headless && !state.closed && state.busy_since.is_none_or(|since| since.elapsed() <= limit)
     }
 
     /// The counts.

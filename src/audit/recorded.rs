@@ -6,7 +6,7 @@ use super::{
     clock::{Clock, rfc3339},
     line::line,
     queue::{Claim, Item, Queue},
-    record::{Ending, Facts, Kind, Outcome, Record, RequestId, as_micros},
+    record::{Ending, Facts, Kind, Outcome, Record, RequestId, as_nanos},
 };
 
 /// A request that has no intent on record: nothing may be sent to a host for it.
@@ -87,6 +87,7 @@ pub(super) struct Open {
     began: Instant,
     claim: Claim,
     intended: bool,
+    pub(super) intent_lost: bool,
     ended: bool,
 }
 
@@ -100,6 +101,7 @@ impl Open {
             began: Instant::now(),
             claim: Claim::Spare,
             intended: false,
+            intent_lost: false,
             ended: false,
         }
     }
@@ -111,11 +113,12 @@ impl Open {
         let kind = Kind::Outcome {
             id: self.id,
             intended: self.intended,
-            duration_us: as_micros(self.began.elapsed()),
+            intent_lost: self.intent_lost,
+            duration_ns: as_nanos(self.began.elapsed()),
             facts: &self.facts,
             outcome,
         };
-        match line(&Record { time: rfc3339(self.clock.now()), kind }) {
+        match line(&Record::new(rfc3339(self.clock.now()), kind)) {
             // What is turned away is counted, and told by a record of its own.
             Ok(line) => drop(self.queue.push(Item::unattended(line), self.claim)),
             Err(error) => tracing::error!(id = %self.id, %error, "Outcome cannot be written as JSON"),

@@ -3,11 +3,16 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use super::AuditError;
+use super::{
+    AuditError,
+    chain::Link,
+    files::{Debris, FILE_NAME, former_name},
+    scan::{self, Start, Tail},
+};
 
 /// Takes lines and keeps them. Every call may block.
 pub(super) trait Sink: Send {
@@ -15,25 +20,54 @@ pub(super) trait Sink: Send {
     fn append(&mut self, lines: &[u8]) -> io::Result<()>;
     /// Returns once all that was appended outlives a power failure.
     fn sync(&mut self) -> io::Result<()>;
-    /// Makes the sink usable again after an error; whatever is there stays, and the next line starts on its own.
-    fn recover(&mut self) -> io::Result<()>;
+    /// Makes the sink usable again after an error, with the record number `next` to come; what the error left in the file stays there, and
+    /// is told where it is in no chain.
+    fn recover(&mut self, next: u64) -> io::Result<Option<Debris>>;
+    /// Whether somebody has moved the file away.
+    fn is_moved(&self) -> bool {
+        false
+    }
+    /// Goes on in a new file where the former one is no longer in its place; the record number `next` comes first.
+    fn reopen(&mut self, _next: u64) -> io::Result<()> {
+        Ok(())
+    }
+    /// How long the file is.
+    fn size(&self) -> u64 {
+        0
+    }
+    /// Gives the file, all of it synced, its final name, and goes on in a new one, with the record number `next` first.
+    fn rotate(&mut self, _next: u64) -> io::Result<()> {
+        Ok(())
+    }
+    /// Where former files are; none where there are none.
+    fn directory(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// `audit.jsonl` in a directory that is locked for this process.
 ///
-/// INVARIANT: the file is never shortened or rewritten. A line that a crash tore off keeps its bytes and gets a line feed.
+/// INVARIANT: a file is never shortened or rewritten once a record in it is on the disk. What a crash or a failing disk left at its end
+/// stays, and the chain goes on in a new file whose first record names it.
 pub(super) struct FileSink {
     path: PathBuf,
     file: File,
     /// The owner that file and directory must have.
     owner: u32,
+    /// The number of the file's first record.
+    first: u64,
+    /// How many bytes are appended, and how many of them synced.
+    size: u64,
+    synced: u64,
+    /// A sync has failed: what was appended since the one before may be gone, though it can be read.
+    in_doubt: bool,
     /// Holds the lock while it is open.
     _lock: File,
 }
 
 impl FileSink {
-    /// Opens the file in `directory`, making both where they are missing.
-    pub(super) fn open(directory: &Path) -> Result<Self, AuditError> {
+    /// Opens the file in `directory`, making both where they are missing. `head` is the last record known to have been on the disk.
+    pub(super) fn open(directory: &Path, head: Link) -> Result<(Self, Start), AuditError> {
         let failed = |source| AuditError::Open { path: directory.to_path_buf(), source };
         let owner = effective_uid().map_err(failed)?;
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
@@ -46,11 +80,20 @@ impl FileSink {
         }
         let lock = lock(&directory.join(LOCK_NAME), owner)?;
         let path = directory.join(FILE_NAME);
-        let file = open_file(&path, owner)?;
+        let file = open_file(&path, owner, true)?;
         File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
-        let sink = Self { path, file, owner, _lock: lock };
-        sink.close_torn_line().map_err(|source| AuditError::Open { path: sink.path.clone(), source })?;
-        Ok(sink)
+        let start = scan::start(directory, head).map_err(failed)?;
+        // What a killed process had appended is in the kernel's memory, perhaps alone: from here on it counts as written.
+        file.sync_all().map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
+        let next = start.link.seq + 1;
+        let first = start.first.unwrap_or(next);
+        let mut sink = Self { path, file, owner, first, size, synced: size, in_doubt: false, _lock: lock };
+        if start.debris.is_some() {
+            // What is torn keeps its bytes, in a file that is written no more.
+            sink.open_anew(next).map_err(failed)?;
+        }
+        Ok((sink, start))
     }
 
     /// Whether the path still leads to the open file; it does not once a log rotation has moved the file away.
@@ -60,51 +103,99 @@ impl FileSink {
         matches!((here, there), (Ok(here), Ok(there)) if here == there)
     }
 
-    fn reopen(&mut self) -> io::Result<()> {
-        self.file = open_file(&self.path, self.owner).map_err(io::Error::other)?;
-        if let Some(directory) = self.path.parent() {
-            File::open(directory)?.sync_all()?;
+    /// Goes on in a new file. A file that is there and not empty gets the name of a former one.
+    fn open_anew(&mut self, next: u64) -> io::Result<()> {
+        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0) {
+            self.move_away(self.first)?;
         }
-        self.close_torn_line()
+        self.file = open_file(&self.path, self.owner, true).map_err(io::Error::other)?;
+        (self.first, self.size, self.synced, self.in_doubt) = (next, 0, 0, false);
+        self.sync_directory()
     }
 
-    fn close_torn_line(&self) -> io::Result<()> {
-        let length = self.file.metadata()?.len();
-        let Some(last) = length.checked_sub(1) else { return Ok(()) };
-        let mut byte = [0];
-        self.file.read_exact_at(&mut byte, last)?;
-        if byte == *b"\n" { Ok(()) } else { (&self.file).write_all(b"\n") }
+    fn move_away(&self, first: u64) -> io::Result<()> {
+        let names = (0..u32::MAX).map(|copy| self.path.with_file_name(former_name(first, copy)));
+        let mut free = names.filter(|name| fs::symlink_metadata(name).is_err());
+        let name = free.next().ok_or_else(|| io::Error::other("no name is left for the former file"))?;
+        fs::rename(&self.path, name)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
     }
 }
 
 impl Sink for FileSink {
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        if !self.is_current() {
-            self.sync()?;
-            self.reopen()?;
-        }
-        self.file.write_all(lines)
+        self.file.write_all(lines)?;
+        self.size += u64::try_from(lines.len()).unwrap_or_default();
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        self.in_doubt = true;
         self.file.sync_data()?;
         if self.file.metadata()?.nlink() == 0 {
             return Err(io::Error::other("the file was deleted while it was open"));
         }
+        (self.synced, self.in_doubt) = (self.size, false);
         Ok(())
     }
 
-    fn recover(&mut self) -> io::Result<()> {
-        self.reopen()
+    fn recover(&mut self, next: u64) -> io::Result<Option<Debris>> {
+        let metadata = self.file.metadata()?;
+        if self.is_current() && metadata.len() <= self.synced && !self.in_doubt {
+            self.size = metadata.len();
+            return Ok(None);
+        }
+        if self.is_current() && self.synced == 0 {
+            // Nothing in it was ever acknowledged, and what its first record says must be written again.
+            self.file.set_len(0)?;
+            (self.size, self.in_doubt) = (0, false);
+            return Ok(None);
+        }
+        let mut tail = Tail::default();
+        if metadata.nlink() > 0 {
+            tail.add(&self.file, self.synced, u64::MAX)?;
+        }
+        self.open_anew(next)?;
+        Ok(Some(tail.finish()).filter(|debris| debris.bytes > 0))
+    }
+
+    fn is_moved(&self) -> bool {
+        !self.is_current()
+    }
+
+    fn reopen(&mut self, next: u64) -> io::Result<()> {
+        self.open_anew(next)
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn rotate(&mut self, next: u64) -> io::Result<()> {
+        self.open_anew(next)
+    }
+
+    fn directory(&self) -> Option<&Path> {
+        self.path.parent()
     }
 }
 
-/// Opens `path` for appending as a regular file of `owner`'s that nobody else may read or write.
-fn open_file(path: &Path, owner: u32) -> Result<File, AuditError> {
+/// Opens the file at `path`, which only its owner may read or write, making it where it is missing.
+pub(super) fn open_private(path: &Path, append: bool) -> Result<File, AuditError> {
+    let owner = effective_uid().map_err(|source| AuditError::Open { path: path.to_path_buf(), source })?;
+    open_file(path, owner, append)
+}
+
+/// Opens `path` as a regular file of `owner`'s that nobody else may read or write.
+fn open_file(path: &Path, owner: u32, append: bool) -> Result<File, AuditError> {
     let failed = |source| AuditError::Open { path: path.to_path_buf(), source };
     let file = OpenOptions::new()
         .read(true)
-        .append(true)
+        .write(true)
+        .append(append)
         .create(true)
         .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
@@ -128,7 +219,7 @@ fn open_file(path: &Path, owner: u32) -> Result<File, AuditError> {
 
 /// Locks the directory against a second process, for as long as the file is open.
 fn lock(path: &Path, owner: u32) -> Result<File, AuditError> {
-    let file = open_file(path, owner)?;
+    let file = open_file(path, owner, true)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(AuditError::Locked { path: path.to_path_buf() }),
@@ -147,8 +238,6 @@ fn effective_uid() -> io::Result<u32> {
         .ok_or_else(|| io::Error::other("/proc/self/status does not say whom this process runs as"))
 }
 
-/// The file's name in its directory.
-pub(super) const FILE_NAME: &str = "audit.jsonl";
 const LOCK_NAME: &str = "audit.lock";
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 const OPEN_TO_OTHERS: u32 = 0o077;
@@ -165,6 +254,10 @@ mod tests {
         (parent, path)
     }
 
+    fn opened(path: &Path) -> Result<FileSink, AuditError> {
+        FileSink::open(path, Link::default()).map(|(sink, _)| sink)
+    }
+
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().mode() & 0o7777
     }
@@ -172,7 +265,7 @@ mod tests {
     #[test]
     fn what_it_makes_is_for_its_owner_alone() {
         let (_parent, path) = directory();
-        let _sink = FileSink::open(&path).unwrap();
+        let _sink = opened(&path).unwrap();
         assert_eq!(mode(&path), 0o700);
         assert_eq!(mode(&path.join(FILE_NAME)), 0o600);
     }
@@ -183,56 +276,66 @@ mod tests {
         for bits in [0o720, 0o702, 0o1777] {
             fs::create_dir_all(&path).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(bits)).unwrap();
-            assert!(matches!(FileSink::open(&path), Err(AuditError::Writable { .. })), "{bits:o}");
+            assert!(matches!(opened(&path), Err(AuditError::Writable { .. })), "{bits:o}");
         }
     }
 
     #[test]
     fn threat_69_a_file_that_is_a_link_or_open_to_others_is_refused() {
         let (parent, path) = directory();
-        drop(FileSink::open(&path).unwrap());
+        drop(opened(&path).unwrap());
         let file = path.join(FILE_NAME);
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(FileSink::open(&path), Err(AuditError::Readable { .. })));
+        assert!(matches!(opened(&path), Err(AuditError::Readable { .. })));
         fs::remove_file(&file).unwrap();
         let elsewhere = parent.path().join("elsewhere");
         symlink(&elsewhere, &file).unwrap();
-        assert!(matches!(FileSink::open(&path), Err(AuditError::NotAFile { .. })));
+        assert!(matches!(opened(&path), Err(AuditError::NotAFile { .. })));
         assert!(!elsewhere.exists());
         fs::remove_file(&file).unwrap();
         fs::write(&elsewhere, b"").unwrap();
         fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o600)).unwrap();
         fs::hard_link(&elsewhere, &file).unwrap();
-        assert!(matches!(FileSink::open(&path), Err(AuditError::NotAFile { .. })));
+        assert!(matches!(opened(&path), Err(AuditError::NotAFile { .. })));
     }
 
     #[test]
     fn a_second_writer_is_refused_until_the_first_has_gone() {
         let (_parent, path) = directory();
-        let first = FileSink::open(&path).unwrap();
-        assert!(matches!(FileSink::open(&path), Err(AuditError::Locked { .. })));
+        let first = opened(&path).unwrap();
+        assert!(matches!(opened(&path), Err(AuditError::Locked { .. })));
         drop(first);
-        FileSink::open(&path).unwrap();
+        opened(&path).unwrap();
     }
 
     #[test]
-    fn a_line_that_a_crash_tore_off_stays_and_stands_apart() {
+    fn a_line_that_a_crash_tore_off_stays_in_a_file_of_its_own() {
         let (_parent, path) = directory();
-        let mut sink = FileSink::open(&path).unwrap();
-        sink.append(b"{\"a\":1}\n{\"b\":").unwrap();
+        let mut lines = Vec::new();
+        let mut link = Link::default();
+        link.append(b"{\"a\":1}\n", &mut lines);
+        lines.extend_from_slice(b"{\"b\":");
+        let mut sink = opened(&path).unwrap();
+        sink.append(&lines).unwrap();
         drop(sink);
-        let mut sink = FileSink::open(&path).unwrap();
-        sink.append(b"{\"c\":3}\n").unwrap();
+        let (mut sink, start) = FileSink::open(&path, Link::default()).unwrap();
+        assert_eq!(start.link, link);
+        let debris = start.debris.unwrap();
+        assert_eq!((debris.bytes, debris.sha256), (5, crate::audit::chain::Hash::of(b"{\"b\":")));
+        sink.append(b"3\n").unwrap();
         sink.sync().unwrap();
-        assert_eq!(fs::read_to_string(path.join(FILE_NAME)).unwrap(), "{\"a\":1}\n{\"b\":\n{\"c\":3}\n");
+        assert_eq!(fs::read(path.join(former_name(1, 0))).unwrap(), lines);
+        assert_eq!(fs::read(path.join(FILE_NAME)).unwrap(), b"3\n");
     }
 
     #[test]
     fn a_file_that_was_moved_away_is_followed_by_a_new_one() {
         let (_parent, path) = directory();
-        let mut sink = FileSink::open(&path).unwrap();
+        let mut sink = opened(&path).unwrap();
         sink.append(b"1\n").unwrap();
         fs::rename(path.join(FILE_NAME), path.join("audit.jsonl.1")).unwrap();
+        assert!(sink.is_moved());
+        sink.reopen(2).unwrap();
         sink.append(b"2\n").unwrap();
         sink.sync().unwrap();
         assert_eq!(fs::read(path.join("audit.jsonl.1")).unwrap(), b"1\n");
@@ -243,11 +346,11 @@ mod tests {
     #[test]
     fn a_file_that_was_deleted_before_it_was_synced_is_an_error_and_not_a_success() {
         let (_parent, path) = directory();
-        let mut sink = FileSink::open(&path).unwrap();
+        let mut sink = opened(&path).unwrap();
         sink.append(b"1\n").unwrap();
         fs::remove_file(path.join(FILE_NAME)).unwrap();
         sink.sync().unwrap_err();
-        sink.recover().unwrap();
+        sink.recover(1).unwrap();
         sink.append(b"1\n").unwrap();
         sink.sync().unwrap();
         assert_eq!(fs::read(path.join(FILE_NAME)).unwrap(), b"1\n");

@@ -95,9 +95,15 @@ impl Sink for TestSink {
         Ok(())
     }
 
-    fn recover(&mut self) -> io::Result<()> {
+    fn recover(&mut self, _next: u64) -> io::Result<Option<files::Debris>> {
         let torn = self.0.written.lock().unwrap().last().is_some_and(|byte| *byte != b'\n');
-        if torn { self.append(b"\n") } else { Ok(()) }
+        if torn {
+            self.append(b"\n")?;
+        }
+        let (written, durable) = (self.0.written.lock().unwrap(), self.0.durable.lock().unwrap());
+        let tail = written.get(durable.len()..).unwrap_or_default();
+        let debris = files::Debris { bytes: tail.len() as u64, sha256: chain::Hash::of(tail) };
+        Ok(Some(debris).filter(|debris| debris.bytes > 0))
     }
 }
 
@@ -107,7 +113,7 @@ fn parsed(text: &str) -> Vec<Value> {
 }
 
 fn file(directory: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(directory.join(sink::FILE_NAME)).unwrap();
+    let text = std::fs::read_to_string(directory.join(files::FILE_NAME)).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -126,7 +132,7 @@ fn on(disk: &Arc<Disk>, change: impl FnOnce(&mut Settings)) -> Audit {
 }
 
 fn of_kind<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
-    lines.iter().filter(|line| line["record"] == kind).collect()
+    lines.iter().filter(|line| line["event.action"] == kind).collect()
 }
 
 fn pending(audit: &Audit, principal: &str) -> Pending {
@@ -149,8 +155,8 @@ async fn a_request_leaves_its_intent_and_then_its_outcome_under_one_id() {
     let id = recorded.request_id().to_string();
     let intents = file(&directory);
     assert_eq!(intents.len(), 1, "the intent is in the file before anything may run");
-    assert_eq!(intents[0]["record"], "intent");
-    assert_eq!(intents[0]["durable"], true);
+    assert_eq!(intents[0]["event.action"], "intent");
+    assert_eq!(intents[0]["winrm.durable"], true);
     recorded.facts().shell_id = Some("S1".to_owned());
     recorded.finish(&Outcome {
         exit_code: Some(3),
@@ -161,15 +167,15 @@ async fn a_request_leaves_its_intent_and_then_its_outcome_under_one_id() {
     let lines = file(&directory);
     assert_eq!(lines.len(), 2);
     let outcome = &lines[1];
-    assert_eq!((&outcome["record"], &outcome["id"]), (&"outcome".into(), &Value::from(id.clone())));
-    assert_eq!(lines[0]["id"], id.as_str());
+    assert_eq!((&outcome["event.action"], &outcome["event.id"]), (&"outcome".into(), &Value::from(id.clone())));
+    assert_eq!(lines[0]["event.id"], id.as_str());
     assert_eq!(id.len(), 32);
-    assert_eq!(outcome["principal"], "alice@CORP.EXAMPLE");
-    assert_eq!(outcome["intended"], true);
-    assert_eq!(outcome["shell_id"], "S1");
-    assert_eq!(outcome["result"], "succeeded");
-    assert_eq!(outcome["stages_us"]["exchange"], 1500);
-    assert_eq!(outcome.get("fault_code"), None);
+    assert_eq!(outcome["user.name"], "alice@CORP.EXAMPLE");
+    assert_eq!(outcome["winrm.intended"], true);
+    assert_eq!(outcome["winrm.shell_id"], "S1");
+    assert_eq!(outcome["winrm.result"], "succeeded");
+    assert_eq!(outcome["winrm.stages_us"]["exchange"], 1500);
+    assert_eq!(outcome.get("winrm.fault_code"), None);
 }
 
 #[tokio::test]
@@ -202,9 +208,17 @@ async fn threat_61_whatever_a_peer_sends_every_event_is_one_line_that_says_what_
     assert!(!raw.chars().any(|c| c.is_control() && c != '\n'), "{raw}");
     let lines = disk.lines();
     for (pair, text) in lines.chunks(2).zip(hostile) {
-        assert_eq!((&pair[0]["record"], &pair[1]["record"]), (&"intent".into(), &"outcome".into()));
-        assert_eq!(pair[1]["result"], "refused");
-        for field in ["principal", "host", "action", "shell_id", "message_id", "client", "text"] {
+        assert_eq!((&pair[0]["event.action"], &pair[1]["event.action"]), (&"intent".into(), &"outcome".into()));
+        assert_eq!(pair[1]["winrm.result"], "refused");
+        for field in [
+            "user.name",
+            "destination.domain",
+            "winrm.action",
+            "winrm.shell_id",
+            "winrm.message_id",
+            "source.address",
+            "error.message",
+        ] {
             assert_eq!(pair[1][field], text, "{field}");
         }
     }
@@ -228,7 +242,7 @@ async fn a_request_that_is_dropped_is_recorded_as_abandoned_once() {
     let lines = disk.lines();
     let outcomes: Vec<_> = of_kind(&lines, "outcome")
         .iter()
-        .map(|line| (line["principal"].to_string(), line["result"].to_string(), line["intended"].to_string()))
+        .map(|line| (line["user.name"].to_string(), line["winrm.result"].to_string(), line["winrm.intended"].to_string()))
         .collect();
     let expected = [
         ("\"a@X\"", "\"abandoned\"", "true"),
@@ -236,7 +250,7 @@ async fn a_request_that_is_dropped_is_recorded_as_abandoned_once() {
         ("\"c@X\"", "\"refused\"", "false"),
     ];
     assert_eq!(outcomes, expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned())));
-    assert_eq!(lines[0]["time"], "2024-02-29T12:00:00.042Z");
+    assert_eq!(lines[0]["@timestamp"], "2024-02-29T12:00:00.042Z");
 }
 
 #[tokio::test]
@@ -251,9 +265,9 @@ async fn a_failed_connection_has_its_own_record() {
     });
     audit.flush().await.unwrap();
     let line = &disk.lines()[0];
-    assert_eq!(line["record"], "connection");
-    assert_eq!(line["client"], "192.0.2.7:4711");
-    assert_eq!(line["detail"], "unknown ca\n");
+    assert_eq!(line["event.action"], "connection");
+    assert_eq!(line["source.address"], "192.0.2.7:4711");
+    assert_eq!(line["error.message"], "unknown ca\n");
 }
 
 #[tokio::test]
@@ -308,9 +322,9 @@ async fn threat_63_where_the_disk_is_full_the_request_is_refused_in_time_and_not
     audit.flush().await.unwrap();
     assert!(audit.healthy());
     let lines = disk.lines();
-    let outcomes: Vec<_> = of_kind(&lines, "outcome").iter().map(|line| line["principal"].clone()).collect();
+    let outcomes: Vec<_> = of_kind(&lines, "outcome").iter().map(|line| line["user.name"].clone()).collect();
     assert_eq!(outcomes, ["during@X", "before@X", "after@X"]);
-    let intents: Vec<_> = of_kind(&lines, "intent").iter().map(|line| line["principal"].clone()).collect();
+    let intents: Vec<_> = of_kind(&lines, "intent").iter().map(|line| line["user.name"].clone()).collect();
     assert_eq!(intents, ["before@X", "after@X"], "an intent that was refused is not written later");
     let text = String::from_utf8(disk.durable.lock().unwrap().clone()).unwrap();
     let torn = text.lines().filter(|line| serde_json::from_str::<Value>(line).is_err()).count();
@@ -361,7 +375,7 @@ async fn a_best_effort_intent_runs_while_the_disk_is_full_and_says_so() {
     disk.give(None);
     audit.flush().await.unwrap();
     let lines = disk.lines();
-    assert_eq!(of_kind(&lines, "intent")[0]["durable"], false);
+    assert_eq!(of_kind(&lines, "intent")[0]["winrm.durable"], false);
     assert_eq!(of_kind(&lines, "outcome").len(), 1);
 }
 
@@ -388,9 +402,9 @@ async fn what_does_not_fit_is_refused_or_counted_and_the_gap_is_told() {
     audit.flush().await.unwrap();
     audit.flush().await.unwrap();
     let lines = disk.lines();
-    assert_eq!(of_kind(&lines, "outcome").iter().filter(|line| line["principal"] == "owed@X").count(), 1);
-    assert_eq!(of_kind(&lines, "outcome").iter().filter(|line| line["principal"] == "stranger@X").count(), 6);
-    let lost: u64 = of_kind(&lines, "gap").iter().map(|line| line["lost"].as_u64().unwrap()).sum();
+    assert_eq!(of_kind(&lines, "outcome").iter().filter(|line| line["user.name"] == "owed@X").count(), 1);
+    assert_eq!(of_kind(&lines, "outcome").iter().filter(|line| line["user.name"] == "stranger@X").count(), 6);
+    let lost: u64 = of_kind(&lines, "gap").iter().map(|line| line["winrm.lost"].as_u64().unwrap()).sum();
     assert_eq!(lost, audit.stats().lost);
     assert_eq!(lost, 14 + 2 + 2, "strangers, what the quiet and the late left behind");
     assert_eq!(audit.stats().pending, 0);

@@ -13,6 +13,8 @@ use super::{
     line::line,
     queue::{Batch, Item, Patience, Queue},
     record::{Kind, Record, RequestId},
+    ledger::Ledger,
+    retention,
     sink::Sink,
 };
 
@@ -26,6 +28,7 @@ pub(crate) type SyncObserver = Box<dyn Fn(Duration) + Send + Sync>;
 pub(super) struct Writer {
     queue: Arc<Queue>,
     sink: Box<dyn Sink>,
+    ledger: Ledger,
     clock: Arc<dyn Clock>,
     observer: Arc<OnceLock<SyncObserver>>,
     held: Vec<Item>,
@@ -33,20 +36,24 @@ pub(super) struct Writer {
     appended: usize,
     broken: bool,
     lost: u64,
+    /// When the file was begun.
+    opened: Duration,
 }
 
 impl Writer {
-    /// A writer that has nothing to write yet.
-    pub(super) fn new(queue: Arc<Queue>, sink: Box<dyn Sink>, clock: Arc<dyn Clock>) -> Self {
+    /// A writer that has nothing to write yet, and goes on in a file that was begun at `opened`.
+    pub(super) fn new(queue: Arc<Queue>, sink: Box<dyn Sink>, ledger: Ledger, clock: Arc<dyn Clock>, opened: Duration) -> Self {
         Self {
             queue,
             sink,
+            ledger,
             clock,
             observer: Arc::default(),
             held: Vec::new(),
             appended: 0,
             broken: false,
             lost: 0,
+            opened,
         }
     }
 
@@ -73,10 +80,12 @@ impl Writer {
     fn patience(&self) -> Patience {
         if self.broken {
             Patience::Full(RETRY)
-        } else if self.held.is_empty() {
-            Patience::UntilOne
-        } else {
+        } else if !self.held.is_empty() {
             Patience::UntilOneOr(LAZY_SYNC)
+        } else if let Some(left) = self.ledger.time_left() {
+            Patience::UntilOneOr(left)
+        } else {
+            Patience::UntilOne
         }
     }
 
@@ -86,13 +95,14 @@ impl Writer {
         self.lost += batch.lost;
         self.held.extend(batch.items);
         self.forget_given_up();
-        if self.held.is_empty() && self.lost == 0 && !self.broken {
+        let sign = self.ledger.is_due() || (batch.last && self.ledger.unsigned() > 0);
+        if self.held.is_empty() && self.lost == 0 && !self.broken && !sign {
             return;
         }
-        let urgent = self.lost > 0 || self.held.iter().any(|item| item.waiter.is_some());
+        let urgent = sign || self.lost > 0 || self.held.iter().any(|item| item.waiter.is_some());
         let sync = urgent || quiet || batch.last || self.broken || self.held.len() > MAX_UNSYNCED;
         self.queue.attempt_begins();
-        let result = self.attempt(sync);
+        let result = self.attempt(sync, batch.last);
         self.queue.attempt_ended(result.is_ok(), result.as_ref().ok().copied().flatten());
         match result {
             Ok(synced) => self.succeeded(synced),
@@ -101,13 +111,18 @@ impl Writer {
     }
 
     /// Appends what is not appended; returns how long the sync took, if there was one.
-    fn attempt(&mut self, sync: bool) -> io::Result<Option<Duration>> {
-        if self.broken {
-            self.sink.recover()?;
-        }
+    fn attempt(&mut self, sync: bool, last: bool) -> io::Result<Option<Duration>> {
+        self.find_a_file()?;
         self.tell_of_lost();
-        let lines: Vec<u8> =
-            self.held.iter().skip(self.appended).flat_map(|item| &item.line).copied().collect();
+        let time = rfc3339(self.clock.now());
+        let mut lines = Vec::new();
+        self.ledger.open(&time, &mut lines);
+        for item in self.held.iter().skip(self.appended) {
+            self.ledger.put(&item.line, &mut lines);
+        }
+        if sync && (last || self.ledger.is_due()) {
+            self.ledger.sign(&time, &mut lines);
+        }
         if !lines.is_empty() {
             self.sink.append(&lines)?;
         }
@@ -120,6 +135,62 @@ impl Writer {
         Ok(Some(began.elapsed()))
     }
 
+    /// Sees to it that there is a file to append to: after an error, after somebody moved it, when it is full or old.
+    fn find_a_file(&mut self) -> io::Result<()> {
+        if self.broken
+            && let Some(debris) = self.sink.recover(self.ledger.next())?
+        {
+            self.ledger.found(debris);
+            self.opened = self.clock.now();
+        }
+        if self.sink.is_moved() {
+            if self.appended > 0 {
+                // What is in the file that was moved is there for good, and must not stand in the next one again.
+                self.sink.sync()?;
+                self.settle(self.appended);
+            }
+            self.sink.reopen(self.ledger.next())?;
+            self.opened = self.clock.now();
+        } else if self.appended == 0 && !self.broken && self.is_full() {
+            self.rotate()?;
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        let (keeping, size) = (self.ledger.keeping(), self.sink.size());
+        let age = self.clock.now().saturating_sub(self.opened);
+        size > 0 && (size >= keeping.rotate_bytes || age >= keeping.rotate_after)
+    }
+
+    /// Signs the file's end, gives it its final name, and removes files that are too old, each after a record of that.
+    fn rotate(&mut self) -> io::Result<()> {
+        let now = self.clock.now();
+        let time = rfc3339(now);
+        let mut lines = Vec::new();
+        self.ledger.sign(&time, &mut lines);
+        self.write_now(&lines)?;
+        self.sink.rotate(self.ledger.next())?;
+        self.opened = now;
+        let Some(directory) = self.sink.directory().map(std::path::Path::to_path_buf) else { return Ok(()) };
+        for old in retention::expired(&directory, self.ledger.keeping().keep, now)? {
+            let mut lines = Vec::new();
+            self.ledger.add(&time, old.record(), &mut lines);
+            self.write_now(&lines)?;
+            old.remove()?;
+        }
+        Ok(())
+    }
+
+    fn write_now(&mut self, lines: &[u8]) -> io::Result<()> {
+        if !lines.is_empty() {
+            self.sink.append(lines)?;
+            self.sink.sync()?;
+            self.ledger.synced();
+        }
+        Ok(())
+    }
+
     fn succeeded(&mut self, synced: Option<Duration>) {
         if self.broken {
             tracing::info!("Audit file is written again");
@@ -129,9 +200,22 @@ impl Writer {
         if let Some(observer) = self.observer.get() {
             observer(duration);
         }
+        self.settle(self.held.len());
+        let written = self.ledger.write_head(&rfc3339(self.clock.now()));
+        if let Err(error) = &written {
+            tracing::error!(%error, "Audit head cannot be written: a tail that is cut now would not be missed");
+        }
+        self.queue.head_written(written.is_ok());
+    }
+
+    /// The first `count` lines are on the disk.
+    fn settle(&mut self, count: usize) {
+        self.ledger.synced();
+        let rest = self.held.split_off(count.min(self.held.len()));
+        let durable = std::mem::replace(&mut self.held, rest);
         self.appended = 0;
-        self.queue.settle(&self.held, true);
-        for waiter in self.held.drain(..).filter_map(|item| item.waiter) {
+        self.queue.settle(&durable, true);
+        for waiter in durable.into_iter().filter_map(|item| item.waiter) {
             // One who stopped waiting has refused the request already.
             let _given_up = waiter.send(());
         }
@@ -143,6 +227,7 @@ impl Writer {
         }
         self.broken = true;
         self.appended = 0;
+        self.ledger.failed();
     }
 
     /// Lets go of lines that are not appended and for which nobody waits any more: their requests were refused, which has its own record.
@@ -159,7 +244,7 @@ impl Writer {
             return;
         }
         let kind = Kind::Gap { id: RequestId::random(), lost: self.lost };
-        match line(&Record { time: rfc3339(self.clock.now()), kind }) {
+        match line(&Record::new(rfc3339(self.clock.now()), kind)) {
             Ok(line) => {
                 let item = Item::unattended(line);
                 self.queue.took(&item);

@@ -6,6 +6,7 @@ use super::{
     tree::Key,
 };
 use crate::{
+    audit::Keeping,
     listener::Limits,
     policy::{BeforeRun, OwnershipLimits},
 };
@@ -60,6 +61,8 @@ pub(crate) struct Audit {
     pub(crate) max_pending: usize,
     /// How long a request waits for its intent to become durable.
     pub(crate) sync_deadline: Duration,
+    /// How long files become, for how long they stay, what proves them.
+    pub(crate) keeping: Keeping,
 }
 
 /// What `admin` says.
@@ -217,6 +220,30 @@ pub(super) fn audit(reader: &Reader, file: &AuditFile) -> Audit {
         },
         max_pending: section.count("max_pending", file.max_pending, 10_000_000),
         sync_deadline: section.millis("sync_deadline_ms", file.sync_deadline_ms),
+        keeping: keeping(&section, file),
+    }
+}
+
+fn keeping(section: &Section<'_>, file: &AuditFile) -> Keeping {
+    let apart = |name: &str, path: &Option<PathBuf>| {
+        let path = path.clone()?;
+        let key = section.key.name(name);
+        if !path.is_absolute() {
+            section.reader.wrong(&key, "the path is not absolute; write it from `/` on");
+        } else if path.starts_with(&file.directory) {
+            section.reader.wrong(&key, "who can change the records could change this as well; write a path outside `audit.directory`");
+        }
+        Some(path)
+    };
+    let days = |days: u64| Duration::from_secs(86_400 * section.number("keep_days", days, 1..=36_500));
+    Keeping {
+        head: apart("head", &file.head),
+        signing_key: apart("signing_key", &file.signing_key),
+        checkpoint_records: section.number("checkpoint_records", file.checkpoint_records, 1..=1_000_000),
+        checkpoint_interval: Duration::from_secs(section.number("checkpoint_seconds", file.checkpoint_seconds, 1..=86_400)),
+        rotate_bytes: section.number("rotate_mb", file.rotate_mb, 1..=1_048_576) << 20,
+        rotate_after: Duration::from_secs(3600 * section.number("rotate_hours", file.rotate_hours, 1..=87_600)),
+        keep: file.keep_days.map(days),
     }
 }
 

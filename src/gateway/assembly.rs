@@ -113,6 +113,7 @@ pub(super) fn audit_settings(config: &config::Audit) -> audit::Settings {
         directory: config.directory.clone(),
         max_pending: config.max_pending,
         sync_deadline: config.sync_deadline,
+        keeping: config.keeping.clone(),
     }
 }
 
