@@ -26,12 +26,12 @@
 //! ├── listener/     1  accept, TLS, the strict HTTP gate     → ClientConnection            uses: —
 //! ├── policy/       2  routes, rules, TrustedHosts, quotas, ownership → Destination, OperationPermit   uses: authn wsman (types)
 //! ├── authn/        3  certificate, peer → Evidence → Authenticated (CertMapping, groups)  uses: listener wsman gssapi ntlm
-//! ├── audit/        4  intents and outcomes → Recorded                                     uses: policy (types)
+//! ├── audit/        4  intents and outcomes → Recorded; the chain and what proves it       uses: policy (types)
 //! ├── credential/   5  S4U, account                          → BackendCredential           uses: authn policy gssapi ntlm
 //! ├── backend/      6  dial, handshake, pool, exchange       → answers                     uses: policy credential audit wsman gssapi ntlm
 //! ├── telemetry/       metrics, health, admin listener; pulls each stage's `stats()`       uses: types of the stages
 //! ├── config/          the operator's file → each module's Settings                        uses: every stage's Settings
-//! ├── diagnose/        asks a running gateway how it is                                    uses: —
+//! ├── diagnose/        asks a running gateway how it is; reads and verifies its records    uses: audit
 //! └── gateway/      ★  the spine                                                           uses: all
 //! config/              ready-to-use files: gateway.yaml (every key, commented), fleet, bastion, sidecar
 //! deploy/              Dockerfile, systemd unit, kubernetes manifests
@@ -84,5 +84,6 @@ mod telemetry;
 pub mod wsman;
 
 pub use config::{Config, ConfigError, ConfigErrors};
-pub use diagnose::{ProbeError, probe};
+pub use audit::{BadTime, Intact, NotIntact};
+pub use diagnose::{ProbeError, probe, records};
 pub use gateway::{Gateway, StartError};

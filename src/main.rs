@@ -3,8 +3,8 @@
 use std::{os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
-use winrm_gateway::{Config, Gateway};
+use clap::{Args, Parser, Subcommand};
+use winrm_gateway::{Config, Gateway, records};
 
 /// An authenticating reverse proxy for WinRM.
 ///
@@ -47,6 +47,109 @@ enum Command {
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090/readyz")]
         url: String,
     },
+    /// Read the audit records, and verify that they are what was written.
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum AuditCommand {
+    /// Verify that no record was changed, dropped, moved, inserted or cut off.
+    ///
+    /// Reads all files of the directory, rotated ones included, also while the gateway writes. Prints one line and exits with 0, or names
+    /// the first record that is wrong, by file, line and number, and exits with 1. Without --head a tail that was cut is not missed;
+    /// without --public-key a whole log that was made anew passes.
+    #[command(after_long_help = VERIFY_EXAMPLES)]
+    Verify {
+        #[command(flatten)]
+        from: Directory,
+        /// The head that the gateway writes (`audit.head`).
+        #[arg(long, value_name = "FILE")]
+        head: Option<PathBuf>,
+        /// The public key, from `audit keygen`: this one, or one that it endorsed, must have signed.
+        #[arg(long, value_name = "FILE")]
+        public_key: Option<PathBuf>,
+    },
+    /// List requests, one a line: time, id, person, host, operation, how it ended.
+    ///
+    /// Requests without an outcome come last, as `running`. Control and direction characters are shown as \\uXXXX.
+    List {
+        #[command(flatten)]
+        filter: FilterArguments,
+        /// The records themselves, one JSON object a line.
+        #[arg(long)]
+        json: bool,
+        /// Go on with what is written from now on.
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Show all that is known of one request.
+    Show {
+        #[command(flatten)]
+        from: Directory,
+        /// Its id, or the beginning of it.
+        id: String,
+    },
+    /// Write a pack of evidence: records, configuration, public key, and a script that verifies it offline.
+    Export {
+        #[command(flatten)]
+        filter: FilterArguments,
+        /// A directory, which must not be there yet.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Make a key that signs the records: FILE (mode 0600) and FILE.pub.
+    ///
+    /// Name FILE in `audit.signing_key` and keep FILE.pub where the gateway can't write. To change keys, name the one in use with
+    /// --former: it endorses the new one, and `audit verify` follows from one to the other.
+    Keygen {
+        /// Where the key goes; nothing is written over.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// The key in use until now.
+        #[arg(long, value_name = "FILE")]
+        former: Option<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+struct Directory {
+    /// Where the records are (`audit.directory`).
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIRECTORY)]
+    directory: PathBuf,
+}
+
+#[derive(Args)]
+struct FilterArguments {
+    #[command(flatten)]
+    from: Directory,
+    /// A part of the person's name.
+    #[arg(long, value_name = "TEXT")]
+    person: Option<String>,
+    /// A part of the host's name.
+    #[arg(long, value_name = "TEXT")]
+    host: Option<String>,
+    /// Not before: 2026-03-01, 2026-03-01T12:00 (UTC), or 90m, 12h, 7d ago.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Before this.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// A part of any text of the record.
+    #[arg(long, value_name = "TEXT")]
+    text: Option<String>,
+    /// How it ended.
+    #[arg(long, value_parser = ["succeeded", "refused", "failed", "abandoned"])]
+    outcome: Option<String>,
+}
+
+impl From<FilterArguments> for records::Wanted {
+    fn from(arguments: FilterArguments) -> Self {
+        let FilterArguments { from, person, host, since, until, text, outcome } = arguments;
+        Self { directory: from.directory, person, host, since, until, text, outcome }
+    }
 }
 
 #[expect(clippy::print_stderr, clippy::print_stdout, reason = "the answer of a command belongs on the terminal")]
@@ -55,6 +158,7 @@ fn main() -> ExitCode {
         Command::Serve { config } => serve(&config),
         Command::Check { config, syntax } => check(&config, syntax).map(|line| println!("{line}")),
         Command::Probe { url } => winrm_gateway::probe(&url).map(|text| print!("{text}")).context("not ready"),
+        Command::Audit { command } => audit(command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -102,6 +206,25 @@ fn check(config: &std::path::Path, syntax: bool) -> anyhow::Result<String> {
     Ok(format!("{}: ok, {}", config.display(), loaded.summary()))
 }
 
+#[expect(clippy::print_stdout, reason = "the answer of a command belongs on the terminal")]
+fn audit(command: AuditCommand) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match command {
+        AuditCommand::Verify { from, head, public_key } => {
+            let intact = records::verify(&from.directory, head.as_deref(), public_key.as_deref()).context("not intact")?;
+            println!("{intact}");
+        }
+        AuditCommand::List { filter, json, follow } => records::list(&filter.into(), json, follow, &mut out)?,
+        AuditCommand::Show { from, id } => records::show(&from.directory, &id, &mut out)?,
+        AuditCommand::Export { filter, out } => println!("{}", records::export(&filter.into(), &out)?),
+        AuditCommand::Keygen { out, former } => {
+            let key = records::keygen(&out, former.as_deref())?;
+            println!("{}: a new key, public half {key}", out.display());
+        }
+    }
+    Ok(())
+}
+
 /// 78 for a configuration that can't be served (`EX_CONFIG` of sysexits), 1 for everything else.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     let is_configuration = error.downcast_ref::<winrm_gateway::ConfigErrors>().is_some()
@@ -110,6 +233,18 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
 }
 
 const DEFAULT_CONFIG: &str = "/etc/winrm-gateway/gateway.yaml";
+
+const DEFAULT_DIRECTORY: &str = "/var/log/winrm-gateway";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  winrm-gateway audit verify --directory /var/log/winrm-gateway --head /var/lib/winrm-gateway/audit.head \\
+      --public-key /root/audit.key.pub
+
+What is found, beside a changed byte:
+  a record that is missing, stands twice, out of its place or was inserted; a file that is missing, unless a record says that it was
+  removed for its age; a tail that was cut (with --head); a wrong signature, and a key that the former one has not endorsed.
+What a crash or a full disk left behind is named by the record that follows it, and is no error.";
 
 const EX_CONFIG: u8 = 78;
 
@@ -129,11 +264,13 @@ Environment:
 
 Exit codes:
   0   done
-  1   could not start, or a probe that was not answered with 200
+  1   could not start, a probe that was not answered with 200, or records that are not intact
   2   wrong arguments
   78  the configuration is wrong; every finding is printed with its file, line and key
 
 Examples:
   winrm-gateway check --syntax --config config/fleet.yaml
   winrm-gateway serve --config /etc/winrm-gateway/gateway.yaml
-  winrm-gateway probe --url http://127.0.0.1:9090/readyz";
+  winrm-gateway probe --url http://127.0.0.1:9090/readyz
+  winrm-gateway audit list --person alice --since 12h
+  winrm-gateway audit verify --head /var/lib/winrm-gateway/audit.head";

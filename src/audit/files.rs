@@ -21,6 +21,8 @@ pub(super) struct LogFile {
     pub(super) path: PathBuf,
     /// How long it is.
     pub(super) len: u64,
+    /// Which file it is, whatever its name.
+    pub(super) identity: (u64, u64),
     /// When it was last written, in seconds since 1970.
     pub(super) modified: i64,
     /// The number of its first record; a guess from its name where that cannot be read.
@@ -49,6 +51,7 @@ impl LogFile {
         let mut found = Self {
             path: path.to_path_buf(),
             len: metadata.len(),
+            identity: (metadata.dev(), metadata.ino()),
             modified: metadata.mtime(),
             first: number_in(path).unwrap_or(u64::MAX),
             opening: None,

@@ -77,6 +77,22 @@ impl Formatter for Plain {
     }
 }
 
+/// `text` for a terminal, in one line: what is not seen or would act on the terminal is shown as JSON's escapes.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() || is_hidden(character) {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 /// Whether `character` is not seen, or changes how its neighbours are seen: C1 controls, line separators and every format character of
 /// Unicode (general category Cf). `serde_json` escapes the C0 controls itself.
 fn is_hidden(character: char) -> bool {
@@ -136,6 +152,14 @@ mod tests {
         let text = format!("{}é{}", "a".repeat(MAX_TEXT - 1), "b".repeat(10));
         let read: Value = serde_json::from_slice(&line(&json!({ "text": text })).unwrap()).unwrap();
         assert_eq!(read["text"], format!("{}[12 bytes cut]", "a".repeat(MAX_TEXT - 1)));
+    }
+
+    proptest! {
+        #[test]
+        fn threat_61_what_is_shown_is_one_line_and_moves_nothing(text in hostile()) {
+            let shown = visible(&text);
+            prop_assert!(!shown.chars().any(|c| c.is_control() || is_hidden(c)), "{}", shown);
+        }
     }
 
     #[test]

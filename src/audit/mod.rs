@@ -27,12 +27,14 @@ mod keeping;
 mod ledger;
 mod line;
 mod queue;
+mod read;
 mod record;
 mod recorded;
 mod retention;
 mod scan;
 mod sign;
 mod sink;
+mod verify;
 mod writer;
 
 /// What an intent must be before its request may run, as the route has it.
@@ -40,8 +42,14 @@ pub(crate) use crate::policy::BeforeRun;
 pub(crate) use clock::{Clock, SystemClock};
 pub(crate) use keeping::Keeping;
 pub(crate) use queue::Stats;
+pub(crate) use line::visible;
+pub use read::BadTime;
+pub(crate) use read::{Entry, Filter, Records};
 pub(crate) use record::{Blame, ConnectionFailure, Ending, Facts, Outcome, RequestId};
 pub(crate) use recorded::{Pending, Recorded, Unrecorded};
+pub use verify::{Intact, NotIntact};
+pub(crate) use sign::{generate as generate_key, pem_of};
+pub(crate) use verify::{Claim as VerifyClaim, verify};
 pub(crate) use writer::SyncObserver;
 
 use std::{

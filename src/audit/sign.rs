@@ -53,6 +53,11 @@ impl std::fmt::Display for PublicKey {
     }
 }
 
+/// The PEM file of a public key that a record names.
+pub(crate) fn pem_of(key: &str) -> String {
+    PublicKey(key.to_owned()).pem()
+}
+
 /// What one key says of the one that follows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -4,5 +4,6 @@
 //! will stand here too.
 
 mod probe;
+pub mod records;
 
 pub use probe::{ProbeError, probe};

@@ -4,8 +4,9 @@
 import json
 import sys
 
-INTENT = ("principal", "method", "host", "operation", "identity_there", "rule")
-OUTCOME = ("result", "stage", "reason", "status", "fault_code", "exit_code", "text")
+INTENT = ("user.name", "winrm.method", "destination.domain", "winrm.operation", "user.effective.name", "rule.name")
+OUTCOME = ("winrm.result", "winrm.stage", "event.reason", "http.response.status_code", "winrm.fault_code", "process.exit_code",
+           "error.message")
 
 
 def audit(path):
@@ -14,8 +15,8 @@ def audit(path):
     with open(path) as file:
         for line in file:
             record = json.loads(line)
-            if record.get("record") in ("intent", "outcome"):
-                requests.setdefault(record["id"], {})[record["record"]] = record
+            if record.get("event.action") in ("intent", "outcome"):
+                requests.setdefault(record["event.id"], {})[record["event.action"]] = record
     for name, records in requests.items():
         print(f"  {name}")
         for kind, fields in (("intent", INTENT), ("outcome", OUTCOME)):

@@ -121,6 +121,7 @@ impl Gateway {
         lines_after(&self.audit, 0)
             .iter()
             .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .map(with_short_names)
             .collect()
     }
 
@@ -136,6 +137,7 @@ impl Gateway {
             let found: Vec<serde_json::Value> = lines_after(&path, 0)
                 .iter()
                 .filter_map(|line| serde_json::from_str(line).ok())
+                .map(with_short_names)
                 .filter(|record: &serde_json::Value| record["record"] == kind)
                 .collect();
             (found.len() >= count).then_some(found)
@@ -184,6 +186,36 @@ impl Gateway {
         self.process.stop()
     }
 }
+
+/// The record with the words that tests use beside the names of the schema: `principal` beside `user.name`, `stage` beside `winrm.stage`.
+fn with_short_names(mut record: serde_json::Value) -> serde_json::Value {
+    if let Some(fields) = record.as_object_mut() {
+        let own = fields.iter().filter_map(|(name, value)| Some((name.strip_prefix("winrm.")?.to_owned(), value.clone())));
+        let mut short: Vec<(String, serde_json::Value)> = own.collect();
+        for (name, word) in SHORT_NAMES {
+            short.extend(fields.get(*name).map(|value| ((*word).to_owned(), value.clone())));
+        }
+        fields.extend(short);
+    }
+    record
+}
+
+const SHORT_NAMES: &[(&str, &str)] = &[
+    ("@timestamp", "time"),
+    ("destination.domain", "host"),
+    ("error.message", "text"),
+    ("event.action", "record"),
+    ("event.id", "id"),
+    ("event.reason", "reason"),
+    ("http.request.body.bytes", "request_bytes"),
+    ("http.response.body.bytes", "response_bytes"),
+    ("http.response.status_code", "status"),
+    ("process.exit_code", "exit_code"),
+    ("rule.name", "rule"),
+    ("source.address", "client"),
+    ("user.effective.name", "identity_there"),
+    ("user.name", "principal"),
+];
 
 fn is_ready(admin: u16) -> bool {
     get(admin, "/readyz").is_some_and(|(status, _)| status.contains(" 200 "))
