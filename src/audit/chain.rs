@@ -202,7 +202,7 @@ mod tests {
             .collect()
     }
 
-    fn follow<'a>(lines: impl IntoIterator<Item = &'a Vec<u8>>) -> Result<Link, Break> {
+    fn followed(lines: &[&Vec<u8>]) -> Result<Link, Break> {
         let mut link = Link::default();
         for line in lines {
             link.follow(&Chained::read(line)?)?;
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_chain_holds_and_stays_json() {
         let lines = chain(5);
-        assert_eq!(follow(&lines).unwrap().seq, 5);
+        assert_eq!(followed(&lines.iter().collect::<Vec<_>>()).unwrap().seq, 5);
         for line in &lines {
             serde_json::from_slice::<serde_json::Value>(line).unwrap();
         }
@@ -226,7 +226,7 @@ mod tests {
             for flip in 1..=255_u8 {
                 let mut bad = lines.clone();
                 bad[1][at] ^= flip;
-                assert!(follow(&bad).is_err(), "byte {at} ^ {flip}");
+                assert!(followed(&bad.iter().collect::<Vec<_>>()).is_err(), "byte {at} ^ {flip}");
             }
         }
     }
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn dropped_repeated_and_swapped_records_are_told_apart() {
         let lines = chain(4);
-        let of = |order: &[usize]| follow(order.iter().map(|at| &lines[*at])).unwrap_err();
+        let of = |order: &[usize]| followed(&order.iter().map(|at| &lines[*at]).collect::<Vec<_>>()).unwrap_err();
         assert_eq!(of(&[0, 1, 3]), Break::Missing { from: 3, to: 3 });
         assert_eq!(of(&[0, 1, 1, 2]), Break::Again { wanted: 3 });
         assert_eq!(of(&[0, 2, 1, 3]), Break::Missing { from: 2, to: 2 });
@@ -242,7 +242,7 @@ mod tests {
         let mut other = Link { seq: 1, hash: Hash::of(b"another") };
         other.append(b"{\"n\":1}\n", &mut forged);
         forged.pop();
-        assert_eq!(follow([&lines[0], &forged]), Err(Break::Another));
+        assert_eq!(followed(&[&lines[0], &forged]), Err(Break::Another));
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl LogFile {
         };
         let mut lines = Lines::open(path, u64::MAX)?;
         for number in 0..LOOK_AT {
-            let Read1::Line(line) = lines.next()? else { break };
+            let Found::Line(line) = lines.next()? else { break };
             let Ok(chained) = Chained::read(line) else { continue };
             found.first = chained.seq.saturating_sub(number);
             if number == 0 {
@@ -165,7 +165,7 @@ pub(super) struct Lines {
 
 /// What there is at a place in a file.
 #[derive(Debug)]
-pub(super) enum Read1<'a> {
+pub(super) enum Found<'a> {
     /// A line, without its line feed.
     Line(&'a [u8]),
     /// Bytes up to the end of the file, without a line feed: a line that grows, or was torn off.
@@ -183,7 +183,7 @@ impl Lines {
     }
 
     /// The next line.
-    pub(super) fn next(&mut self) -> io::Result<Read1<'_>> {
+    pub(super) fn next(&mut self) -> io::Result<Found<'_>> {
         let kept = self.line.len();
         if self.line.ends_with(b"\n") {
             self.line.clear();
@@ -195,12 +195,12 @@ impl Lines {
         let length = u64::try_from(self.line.len()).unwrap_or(u64::MAX);
         if let Some(line) = self.line.strip_suffix(b"\n") {
             self.offset += length;
-            return Ok(Read1::Line(line));
+            return Ok(Found::Line(line));
         }
         if length >= MAX_LINE {
-            return Ok(Read1::TooLong);
+            return Ok(Found::TooLong);
         }
-        Ok(if self.line.is_empty() { Read1::End } else { Read1::Partial(&self.line) })
+        Ok(if self.line.is_empty() { Found::End } else { Found::Partial(&self.line) })
     }
 
     /// Which file it reads, whatever its name is by now.
@@ -224,15 +224,16 @@ mod tests {
     fn a_line_that_grows_is_read_once_it_is_whole() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let mut lines = Lines::open(file.path(), u64::MAX).unwrap();
-        assert!(matches!(lines.next().unwrap(), Read1::End));
+        assert!(matches!(lines.next().unwrap(), Found::End));
         file.write_all(b"one\ntw").unwrap();
-        assert!(matches!(lines.next().unwrap(), Read1::Line(b"one")));
-        assert!(matches!(lines.next().unwrap(), Read1::Partial(b"tw")));
+        assert!(matches!(lines.next().unwrap(), Found::Line(b"one")));
+        assert!(matches!(lines.next().unwrap(), Found::Partial(b"tw")));
         file.write_all(b"o\n\nthree\n").unwrap();
-        assert!(matches!(lines.next().unwrap(), Read1::Line(b"two")));
-        assert!(matches!(lines.next().unwrap(), Read1::Line(b"")));
-        assert!(matches!(lines.next().unwrap(), Read1::Line(b"three")));
-        assert!(matches!(lines.next().unwrap(), Read1::End));
+        for wanted in [&b"two"[..], b"", b"three"] {
+            let Found::Line(line) = lines.next().unwrap() else { panic!("no line where {wanted:?} should be") };
+            assert_eq!(line, wanted);
+        }
+        assert!(matches!(lines.next().unwrap(), Found::End));
         assert_eq!(lines.offset, 15);
     }
 
@@ -241,9 +242,9 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"one\ntwo\n").unwrap();
         let mut lines = Lines::open(file.path(), 6).unwrap();
-        assert!(matches!(lines.next().unwrap(), Read1::Line(b"one")));
-        assert!(matches!(lines.next().unwrap(), Read1::Partial(b"tw")));
-        assert!(matches!(lines.next().unwrap(), Read1::Partial(b"tw")));
+        assert!(matches!(lines.next().unwrap(), Found::Line(b"one")));
+        assert!(matches!(lines.next().unwrap(), Found::Partial(b"tw")));
+        assert!(matches!(lines.next().unwrap(), Found::Partial(b"tw")));
     }
 
     #[test]

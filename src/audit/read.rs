@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{
     chain::Chained,
     clock::{Clock as _, SystemClock, parse_rfc3339, rfc3339},
-    files::{self, Lines, LogFile, Read1},
+    files::{self, Found, Lines, LogFile},
     verify,
 };
 
@@ -117,16 +117,16 @@ impl Records {
         let Some(lines) = &mut self.lines else { return Ok(None) };
         loop {
             match lines.next()? {
-                Read1::Line(line) => match serde_json::from_slice(line) {
+                Found::Line(line) => match serde_json::from_slice(line) {
                     Ok(record) => return Ok(Some(Entry { line: line.to_vec(), record })),
                     Err(_) => self.skipped += 1,
                 },
-                Read1::TooLong => {
+                Found::TooLong => {
                     self.skipped += 1;
                     self.lines = None;
                     return Ok(None);
                 }
-                Read1::Partial(_) | Read1::End => return Ok(None),
+                Found::Partial(_) | Found::End => return Ok(None),
             }
         }
     }

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     chain::{Chained, Hash, Link},
-    files::{self, Debris, FILE_NAME, Lines, LogFile, Prefix, Read1},
+    files::{self, Debris, FILE_NAME, Found, Lines, LogFile, Prefix},
     line::line,
     sign::PublicKey,
 };
@@ -108,7 +108,7 @@ impl Start {
         let mut lines = Lines::open(&file.path, u64::MAX)?;
         let mut here = self.link;
         let (mut good, mut whole, mut broken) = (0, 0, None);
-        while let Read1::Line(line) = lines.next()? {
+        while let Found::Line(line) = lines.next()? {
             match Chained::read(line) {
                 Ok(chained) => {
                     self.note(line, &chained);
@@ -150,7 +150,7 @@ impl Start {
                 self.open.remove(prefix.id);
             }
             "checkpoint" | "key" => {
-                self.known = key_of(line).or(self.known.take());
+                self.known = key_of(line).or_else(|| self.known.take());
                 self.signed = chained.seq;
             }
             _ => {}

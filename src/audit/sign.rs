@@ -233,7 +233,7 @@ mod tests {
         let endorsement = Signer::read(&new).unwrap().endorsement.unwrap();
         assert_eq!((&endorsement.former, &endorsement.key), (&former, &key));
         assert!(endorsement.holds());
-        let forged = Endorsement { former: key.clone(), ..endorsement };
+        let forged = Endorsement { former: key, ..endorsement };
         assert!(!forged.holds());
         fs::write(with_suffix(&new, ENDORSEMENT), serde_json::to_vec(&forged).unwrap()).unwrap();
         assert!(matches!(Signer::read(&new), Err(AuditError::Key { .. })));

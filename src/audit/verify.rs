@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     chain::{Break, Chained, Link},
-    files::{self, Lines, LogFile, Prefix, Read1},
+    files::{self, Found, Lines, LogFile, Prefix},
     head::{self, Head},
     scan::Tail,
     sign::{Endorsement, PublicKey, checkpoint_message},
@@ -219,14 +219,14 @@ impl Check {
             number += 1;
             let seq = Some(self.link.seq + 1);
             let line = match lines.next().map_err(Wrong::Unreadable)? {
-                Read1::Line(line) => line,
-                Read1::End => return Ok(true),
-                Read1::Partial(bytes) if is_last && limit.is_none() => {
+                Found::Line(line) => line,
+                Found::End => return Ok(true),
+                Found::Partial(bytes) if is_last && limit.is_none() => {
                     self.intact.partial = bytes.len();
                     return Ok(true);
                 }
-                Read1::Partial(_) => return Err(Wrong::Line(number, seq, "the line has no end".to_owned())),
-                Read1::TooLong => return Err(Wrong::Line(number, seq, Break::NoRecord.to_string())),
+                Found::Partial(_) => return Err(Wrong::Line(number, seq, "the line has no end".to_owned())),
+                Found::TooLong => return Err(Wrong::Line(number, seq, Break::NoRecord.to_string())),
             };
             let chained = Chained::read(line).map_err(|error| Wrong::Line(number, seq, error.to_string()))?;
             let before = self.link;
@@ -309,14 +309,17 @@ impl Check {
             let file = files.first().map(LogFile::name).unwrap_or_default();
             return Err(Box::new(NotIntact::Line { file, line: 1, seq: Some(removed.seq + 1), why }));
         }
+        if let Some(head) = &self.head
+            && self.link.seq < head.link.seq
+        {
+            let (last, head, time) = (self.link.seq, head.link.seq, head.time.clone());
+            return Err(Box::new(NotIntact::Cut { last, head, time }));
+        }
         if self.asked && self.intact.key.is_none() {
             return Err(Box::new(NotIntact::NotSigned));
         }
         let Some(head) = &self.head else { return Ok(()) };
-        let (last, seq, time) = (self.link.seq, head.link.seq, head.time.clone());
-        if last < seq {
-            return Err(Box::new(NotIntact::Cut { last, head: seq, time }));
-        }
+        let seq = head.link.seq;
         if seq < self.intact.first {
             return Err(Box::new(NotIntact::Head(format!("names {seq}, which is no longer there: it is not of this record"))));
         }

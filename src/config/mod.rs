@@ -11,6 +11,7 @@
 //!
 //! Why the files can be checked apart from what they name: `check --syntax` runs where the configuration is written, not where keys are.
 
+mod audit;
 mod backend;
 mod bounds;
 mod de;
@@ -23,6 +24,7 @@ mod resolve;
 mod routes;
 mod secret;
 mod service;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -85,6 +87,8 @@ pub struct Config {
     pub(crate) resolve: StaticNames,
     /// Names this state of the files, for records: the same files, the same generation.
     pub(crate) generation: String,
+    /// All that is in force, as JSON, without secrets.
+    pub(crate) in_force: String,
     files: Vec<FileUse>,
 }
 
@@ -114,7 +118,8 @@ impl Config {
         let tree = trees.into_iter().reduce(Node::overlaid).unwrap_or(empty);
         let files = sources.into_iter().map(|(file, _)| file).collect();
         let generation: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Self::build(Reader::new(tree, files), generation)
+        let in_force = shown::without_secrets(&tree);
+        Ok(Self { in_force, ..Self::build(Reader::new(tree, files), generation)? })
     }
 
     /// Looks at the files that the configuration names: whether they are there, can be read, and, where they hold keys or passwords, whether
@@ -200,6 +205,7 @@ impl Config {
             admin,
             resolve,
             generation,
+            in_force: String::new(),
             files,
         })
     }

@@ -100,6 +100,7 @@ impl Chores {
 
     /// Reads the configuration again. All of it counts, or none.
     fn reload(&self) {
+        self.shared.audit.reopen();
         match self.read() {
             Ok(summary) => {
                 tracing::info!(summary, "Configuration was read again");
@@ -124,6 +125,7 @@ impl Chores {
         }
         let former = self.serving.spine.load();
         let spine = assembly::spine(&config, &self.shared, Some(&former)).map_err(|error| error.to_string())?;
+        self.shared.audit.configured(&config.generation, &config.in_force).map_err(|error| chain(&error))?;
         self.serving.spine.store(Arc::new(spine));
         Ok(config.summary())
     }

@@ -109,6 +109,7 @@ impl Gateway {
         assembly::check_keytabs(&config)?;
         let bound = bind(&config)?;
         let audit = Arc::new(Audit::open(&assembly::audit_settings(&config.audit))?);
+        audit.configured(&config.generation, &config.in_force)?;
         let metrics = Arc::new(Metrics::new(assembly::vocabulary(&config))?);
         audit.on_sync(metrics.sync_observer());
         let shared = Shared { door, audit: Arc::clone(&audit), metrics: Arc::clone(&metrics) };

@@ -63,7 +63,8 @@ impl Range {
         let (mut range, mut configuration, mut is_closed) = (Self::default(), None, false);
         each(&wanted.directory, |entry| {
             let action = entry.text("event.action");
-            if matches!(action, "intent" | "outcome" | "connection") && filter.admits(entry) {
+            let is_of_one = || filter.admits(entry) || range.ids.contains(entry.text("event.id"));
+            if matches!(action, "intent" | "outcome" | "connection") && is_of_one() {
                 range.ids.insert(entry.text("event.id").to_owned());
                 if range.first == 0 {
                     range.first = configuration.unwrap_or_else(|| entry.seq());
@@ -72,7 +73,7 @@ impl Range {
             } else if action == "configuration" {
                 configuration = Some(entry.seq());
             }
-            // An outcome that the filter does not see belongs to its intent all the same.
+            // A checkpoint after the last one closes the range.
             if range.first > 0 && !is_closed {
                 range.last = entry.seq();
                 is_closed = action == "checkpoint";

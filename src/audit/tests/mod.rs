@@ -14,6 +14,10 @@ use tokio::sync::Notify;
 
 use super::*;
 
+mod crash;
+mod proof;
+mod schema;
+
 /// What a sink does, decided by the test while it runs.
 #[derive(Default)]
 struct Disk {
