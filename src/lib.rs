@@ -31,7 +31,7 @@
 //! ├── backend/      6  dial, handshake, pool, exchange       → answers                     uses: policy credential audit wsman gssapi ntlm
 //! ├── telemetry/       metrics, health, admin listener; pulls each stage's `stats()`       uses: types of the stages
 //! ├── config/          the operator's file → each module's Settings                        uses: every stage's Settings
-//! ├── diagnose/        asks a running gateway how it is; reads and verifies its records    uses: audit
+//! ├── diagnose/        asks a running gateway how it is; reads and verifies its records     uses: audit
 //! └── gateway/      ★  the spine                                                           uses: all
 //! config/              ready-to-use files: gateway.yaml (every key, commented), fleet, bastion, sidecar
 //! deploy/              Dockerfile, systemd unit, kubernetes manifests

@@ -152,12 +152,18 @@ impl From<FilterArguments> for records::Wanted {
     }
 }
 
-#[expect(clippy::print_stderr, clippy::print_stdout, reason = "the answer of a command belongs on the terminal")]
+#[expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "the answer of a command belongs on the terminal"
+)]
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve { config } => serve(&config),
         Command::Check { config, syntax } => check(&config, syntax).map(|line| println!("{line}")),
-        Command::Probe { url } => winrm_gateway::probe(&url).map(|text| print!("{text}")).context("not ready"),
+        Command::Probe { url } => {
+            winrm_gateway::probe(&url).map(|text| print!("{text}")).context("not ready")
+        }
         Command::Audit { command } => audit(command),
     };
     match outcome {
@@ -195,7 +201,12 @@ fn again_with(krb5: &std::path::Path) -> anyhow::Error {
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_LOG));
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 fn check(config: &std::path::Path, syntax: bool) -> anyhow::Result<String> {
@@ -211,7 +222,8 @@ fn audit(command: AuditCommand) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match command {
         AuditCommand::Verify { from, head, public_key } => {
-            let intact = records::verify(&from.directory, head.as_deref(), public_key.as_deref()).context("not intact")?;
+            let intact = records::verify(&from.directory, head.as_deref(), public_key.as_deref())
+                .context("not intact")?;
             println!("{intact}");
         }
         AuditCommand::List { filter, json, follow } => records::list(&filter.into(), json, follow, &mut out)?,
@@ -228,7 +240,9 @@ fn audit(command: AuditCommand) -> anyhow::Result<()> {
 /// 78 for a configuration that can't be served (`EX_CONFIG` of sysexits), 1 for everything else.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     let is_configuration = error.downcast_ref::<winrm_gateway::ConfigErrors>().is_some()
-        || error.downcast_ref::<winrm_gateway::StartError>().is_some_and(winrm_gateway::StartError::is_configuration);
+        || error
+            .downcast_ref::<winrm_gateway::StartError>()
+            .is_some_and(winrm_gateway::StartError::is_configuration);
     if is_configuration { ExitCode::from(EX_CONFIG) } else { ExitCode::FAILURE }
 }
 

@@ -102,7 +102,9 @@ fn the_list_is_filtered_by_person_host_time_text_and_outcome() {
     assert_eq!(count(&["--text", "canary-TEXT"]), 1);
     assert_eq!(count(&["--json"]), 5);
     assert!(log.text("list", &["--person", "carol"]).contains("running"));
-    assert!(log.text("list", &["--person", "alice"]).contains("web01.corp.example  Command  succeeded  exit 3"));
+    assert!(
+        log.text("list", &["--person", "alice"]).contains("web01.corp.example  Command  succeeded  exit 3")
+    );
     assert_eq!(log.audit("list", &["--since", "yesterday"]).status.code(), Some(1));
     assert_eq!(log.audit("list", &["--outcome", "unknown"]).status.code(), Some(2));
 }
@@ -110,7 +112,9 @@ fn the_list_is_filtered_by_person_host_time_text_and_outcome() {
 #[test]
 fn threat_61_no_text_of_a_peer_forges_a_line_or_reaches_the_terminal() {
     let log = log();
-    let hostile = |text: &str| text.chars().any(|c| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}'));
+    let hostile = |text: &str| {
+        text.chars().any(|c| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}'))
+    };
     let id = "04".repeat(16);
     for (arguments, lines) in [(vec!["list"], 4), (vec!["list", "--json"], 5), (vec!["show", &id], 8)] {
         let shown = log.text(arguments.first().expect("a command"), arguments.get(1..).expect("the rest"));
@@ -131,7 +135,12 @@ fn threat_61_no_text_of_a_peer_forges_a_line_or_reaches_the_terminal() {
 fn one_request_is_shown_by_the_beginning_of_its_id() {
     let log = log();
     let shown = log.text("show", &["0101"]);
-    assert!(shown.contains("intent 0101") && shown.contains("outcome 0101") && shown.contains("process.exit_code"), "{shown}");
+    assert!(
+        shown.contains("intent 0101")
+            && shown.contains("outcome 0101")
+            && shown.contains("process.exit_code"),
+        "{shown}"
+    );
     assert_eq!(log.audit("show", &["0"]).status.code(), Some(1));
     assert_eq!(log.audit("show", &["ff"]).status.code(), Some(1));
 }
@@ -140,7 +149,8 @@ fn one_request_is_shown_by_the_beginning_of_its_id() {
 fn a_reader_sees_rotated_files_and_a_line_that_grows() {
     let log = log();
     let (first, rest) = log.lines.split_at(2);
-    fs::write(log.dir.path().join("audit-00000000000000000001.jsonl"), first.concat()).expect("the former file");
+    fs::write(log.dir.path().join("audit-00000000000000000001.jsonl"), first.concat())
+        .expect("the former file");
     fs::write(log.file(), format!("{}{{\"@timestamp\":\"20", rest.concat())).expect("the file");
     assert_eq!(log.text("list", &["--json"]).lines().count(), 5);
     assert!(log.text("verify", &[]).contains("5 records in 2 files"));
@@ -154,12 +164,18 @@ fn a_pack_verifies_offline_and_a_change_in_it_is_found() {
     let said = log.text("export", &["--out", &path, "--person", "alice"]);
     assert!(said.contains("2 records whole and 3 as digests"), "{said}");
     let records = fs::read_to_string(out.join("records.jsonl")).expect("the records");
-    assert!(records.contains("alice") && !records.contains("bob") && !records.contains("canary"), "{records}");
+    assert!(
+        records.contains("alice") && !records.contains("bob") && !records.contains("canary"),
+        "{records}"
+    );
     assert!(verify_pack(&out).contains("intact: 2 records whole and 3 as digests"), "{}", verify_pack(&out));
     fs::write(out.join("records.jsonl"), records.replacen("web01", "web02", 1)).expect("the records");
     assert!(verify_pack(&out).contains("NOT INTACT: record 1 was altered"), "{}", verify_pack(&out));
     assert_eq!(log.audit("export", &["--out", &path]).status.code(), Some(1), "a pack is never written over");
-    assert_eq!(log.audit("export", &["--out", &format!("{path}2"), "--person", "nobody"]).status.code(), Some(1));
+    assert_eq!(
+        log.audit("export", &["--out", &format!("{path}2"), "--person", "nobody"]).status.code(),
+        Some(1)
+    );
 }
 
 fn verify_pack(pack: &Path) -> String {
@@ -174,10 +190,14 @@ fn a_key_is_made_once_and_openssl_reads_it() {
     let path = key.to_str().expect("a path");
     assert!(run(&["audit", "keygen", "--out", path]).status.success());
     assert_eq!(run(&["audit", "keygen", "--out", path]).status.code(), Some(1));
-    let shown = Command::new("openssl").args(["pkey", "-pubin", "-noout", "-text", "-in", &format!("{path}.pub")]).output();
+    let shown = Command::new("openssl")
+        .args(["pkey", "-pubin", "-noout", "-text", "-in", &format!("{path}.pub")])
+        .output();
     assert!(String::from_utf8_lossy(&shown.expect("openssl runs").stdout).contains("ED25519"));
     let next = dir.path().join("next.key");
-    assert!(run(&["audit", "keygen", "--out", next.to_str().expect("a path"), "--former", path]).status.success());
+    assert!(
+        run(&["audit", "keygen", "--out", next.to_str().expect("a path"), "--former", path]).status.success()
+    );
     assert!(dir.path().join("next.key.endorsement").exists());
 }
 

@@ -234,7 +234,8 @@ mod tests {
     #[test]
     fn dropped_repeated_and_swapped_records_are_told_apart() {
         let lines = chain(4);
-        let of = |order: &[usize]| followed(&order.iter().map(|at| &lines[*at]).collect::<Vec<_>>()).unwrap_err();
+        let of =
+            |order: &[usize]| followed(&order.iter().map(|at| &lines[*at]).collect::<Vec<_>>()).unwrap_err();
         assert_eq!(of(&[0, 1, 3]), Break::Missing { from: 3, to: 3 });
         assert_eq!(of(&[0, 1, 1, 2]), Break::Again { wanted: 3 });
         assert_eq!(of(&[0, 2, 1, 3]), Break::Missing { from: 2, to: 2 });

@@ -37,7 +37,8 @@ pub(super) fn parse_rfc3339(text: &str) -> Option<Duration> {
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);
     let (time, millis) = time.split_once('.').unwrap_or((time, "0"));
     let mut time = time.splitn(3, ':').map(|part| part.parse::<u64>().ok());
-    let (hour, minute, second) = (time.next()??, time.next().unwrap_or(Some(0))?, time.next().unwrap_or(Some(0))?);
+    let (hour, minute, second) =
+        (time.next()??, time.next().unwrap_or(Some(0))?, time.next().unwrap_or(Some(0))?);
     let millis = format!("{millis:0<3}").get(..3)?.parse::<u64>().ok()?;
     let valid = (1970..10_000).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
     if !valid || hour > 23 || minute > 59 || second > 60 {
@@ -49,7 +50,8 @@ pub(super) fn parse_rfc3339(text: &str) -> Option<Duration> {
     let march_month = if month > 2 { month - 3 } else { month + 9 };
     let of_year = (153 * march_month + 2) / 5 + day - 1;
     let days = era * DAYS_PER_ERA + of_era * 365 + of_era / 4 - of_era / 100 + of_year;
-    let seconds = days.checked_sub(DAYS_FROM_MARCH_0000)? * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
+    let seconds =
+        days.checked_sub(DAYS_FROM_MARCH_0000)? * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
     Some(Duration::from_secs(seconds) + Duration::from_millis(millis))
 }
 
@@ -87,7 +89,10 @@ mod tests {
             (4_107_542_400, "2100-03-01T00:00:00.007Z"),
         ] {
             assert_eq!(rfc3339(Duration::from_secs(seconds) + Duration::from_millis(7)), expected);
-            assert_eq!(parse_rfc3339(expected), Some(Duration::from_secs(seconds) + Duration::from_millis(7)));
+            assert_eq!(
+                parse_rfc3339(expected),
+                Some(Duration::from_secs(seconds) + Duration::from_millis(7))
+            );
         }
     }
 
@@ -96,7 +101,15 @@ mod tests {
         assert_eq!(parse_rfc3339("2024-03-01"), Some(Duration::from_secs(1_709_251_200)));
         assert_eq!(parse_rfc3339("2024-03-01T01:30"), Some(Duration::from_secs(1_709_251_200 + 5400)));
         assert_eq!(parse_rfc3339("2024-03-01 01:30:05Z"), Some(Duration::from_secs(1_709_251_200 + 5405)));
-        for text in ["", "yesterday", "2024", "2024-13-01", "2024-01-01T25:00", "1969-01-01", "2024-01-01T00:00+01:00"] {
+        for text in [
+            "",
+            "yesterday",
+            "2024",
+            "2024-13-01",
+            "2024-01-01T25:00",
+            "1969-01-01",
+            "2024-01-01T00:00+01:00",
+        ] {
             assert_eq!(parse_rfc3339(text), None, "{text}");
         }
     }

@@ -149,7 +149,8 @@ impl<'a> Prefix<'a> {
         let (time, rest) = text.strip_prefix("{\"@timestamp\":\"")?.split_once("\",\"event.action\":\"")?;
         let (action, rest) = rest.split_once("\",\"event.id\":\"")?;
         let (id, _) = rest.split_once('"')?;
-        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
+        let plain =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
         (plain(time) && plain(action) && plain(id)).then_some(Self { time, action, id })
     }
 }
@@ -179,7 +180,12 @@ pub(super) enum Found<'a> {
 impl Lines {
     /// The lines of the file at `path` among its first `limit` bytes.
     pub(super) fn open(path: &Path, limit: u64) -> io::Result<Self> {
-        Ok(Self { reader: BufReader::with_capacity(1 << 17, File::open(path)?), line: Vec::new(), offset: 0, limit })
+        Ok(Self {
+            reader: BufReader::with_capacity(1 << 17, File::open(path)?),
+            line: Vec::new(),
+            offset: 0,
+            limit,
+        })
     }
 
     /// The next line.
@@ -230,7 +236,9 @@ mod tests {
         assert!(matches!(lines.next().unwrap(), Found::Partial(b"tw")));
         file.write_all(b"o\n\nthree\n").unwrap();
         for wanted in [&b"two"[..], b"", b"three"] {
-            let Found::Line(line) = lines.next().unwrap() else { panic!("no line where {wanted:?} should be") };
+            let Found::Line(line) = lines.next().unwrap() else {
+                panic!("no line where {wanted:?} should be")
+            };
             assert_eq!(line, wanted);
         }
         assert!(matches!(lines.next().unwrap(), Found::End));
@@ -251,7 +259,8 @@ mod tests {
     fn the_beginning_of_a_record_is_read_alone() {
         let line = b"{\"@timestamp\":\"T\",\"event.action\":\"gap\",\"event.id\":\"ab\",\"x\":1}";
         assert_eq!(Prefix::of(line), Some(Prefix { time: "T", action: "gap", id: "ab" }));
-        for other in [&b"{}"[..], b"", b"{\"@timestamp\":\"a\\\",\"event.action\":\"x\",\"event.id\":\"y\"}"] {
+        for other in [&b"{}"[..], b"", b"{\"@timestamp\":\"a\\\",\"event.action\":\"x\",\"event.id\":\"y\"}"]
+        {
             assert_eq!(Prefix::of(other), None);
         }
     }

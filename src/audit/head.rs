@@ -107,7 +107,10 @@ fn newest(path: &Path) -> io::Result<Option<(u64, Head)>> {
     let places = (0..2).zip(bytes.chunks(PLACE)).filter_map(|(place, bytes)| Some((place, head(bytes)?)));
     let newest = places.max_by_key(|(_, head)| head.link.seq);
     if newest.is_none() && !bytes.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "neither of the two places in it can be read"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "neither of the two places in it can be read",
+        ));
     }
     Ok(newest)
 }
@@ -116,7 +119,9 @@ fn head(bytes: &[u8]) -> Option<Head> {
     let place: Place = serde_json::from_slice(bytes).ok()?;
     let link = Link { seq: place.seq, hash: Hash::parse(place.hash.as_bytes())? };
     let key = match (place.key, place.signature) {
-        (Some(key), Some(signature)) => key.verifies(&message(link, &place.time), &signature).then_some(Some(key))?,
+        (Some(key), Some(signature)) => {
+            key.verifies(&message(link, &place.time), &signature).then_some(Some(key))?
+        }
         (None, None) => None,
         (Some(_), None) | (None, Some(_)) => return None,
     };

@@ -54,7 +54,10 @@ pub(super) fn keep_configuration(directory: &Path, text: &str) -> Result<String,
         return Ok(name);
     }
     let mut file = sink::open_private(&path, false)?;
-    file.set_len(0).and_then(|()| file.write_all(text.as_bytes())).and_then(|()| file.sync_all()).map_err(failed)?;
+    file.set_len(0)
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .and_then(|()| file.sync_all())
+        .map_err(failed)?;
     fs::File::open(&folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
     Ok(name)
 }

@@ -86,7 +86,8 @@ impl Ledger {
         }
         if let Some(signer) = self.signer.take() {
             if self.known.as_ref() != Some(signer.public()) && !self.written_key {
-                let endorsement = signer.endorsement.as_ref().filter(|one| self.known.as_ref() == Some(&one.former));
+                let endorsement =
+                    signer.endorsement.as_ref().filter(|one| self.known.as_ref() == Some(&one.former));
                 self.add(time, Kind::Key { id: RequestId::random(), key: signer.public(), endorsement }, to);
                 self.written_key = true;
             }

@@ -3,8 +3,9 @@
 //! What it answers: is it on record that this request is about to reach a host?
 //!
 //! In goes what the other stages learnt about a request ([`Facts`]) and how it ended ([`Outcome`]); out comes [`Recorded`], without which no
-//! connection to a host is made, and `audit.jsonl`: one JSON object per line, in UTC, `record` saying what it is: `intent`, `outcome`,
-//! `connection` (one that ended before it carried a request) or `gap` (so many records were lost here).
+//! connection to a host is made, and `audit.jsonl`: one JSON object per line, in UTC, `event.action` saying what it is: `intent`, `outcome`,
+//! `connection` (one that ended before it carried a request), `gap` (so many records were lost here), `configuration` (what is in force), or
+//! what the proof needs: `checkpoint`, `key`, `recovered`, `expired`. `config/audit-record.schema.json` says what each holds.
 //!
 //! INVARIANT: a durable intent is on the disk before [`Audit::intend`] returns it; where it cannot be within the deadline, the request
 //! is refused.
@@ -13,6 +14,23 @@
 //!
 //! INVARIANT: nothing a peer sent can end a line, open a field or hide from the reader's eye (`line`), and nothing it causes
 //! takes unbounded memory (`queue`).
+//!
+//! INVARIANT: each record holds on to the one before it by its hash (`chain`), across files, starts and keys; what is not on the disk is in
+//! no chain, and what an error or a crash left in a file is named by the record that follows (`sink`, `scan`). So whoever verifies
+//! (`verify`) finds every change, and finds nothing where there is none.
+//!
+//! Where what is kept:
+//!
+//! ```text
+//! audit.directory/audit.jsonl               written now; one process, by its lock
+//!                 audit-<first>.jsonl       former files, by the number of their first record
+//!                 configurations/           what was in force, without secrets, by hash
+//! audit.head                                the last record on the disk, elsewhere (`head`)
+//! audit.signing_key                         signs every so many records, elsewhere (`sign`)
+//! ```
+//!
+//! One sync makes a batch durable and is what requests wait for; the head is written and synced after it, before the next batch. A crash
+//! between the two leaves a head that is behind, which is no alarm. What the head does not cover yet, one batch, could be cut unseen.
 //!
 //! Why a thread and not a task: a sync blocks for as long as the disk likes. Why one: all that waits goes out under one sync, so that many
 //! requests at once cost hardly more than one.
@@ -41,15 +59,15 @@ mod writer;
 pub(crate) use crate::policy::BeforeRun;
 pub(crate) use clock::{Clock, SystemClock};
 pub(crate) use keeping::Keeping;
-pub(crate) use queue::Stats;
 pub(crate) use line::visible;
+pub(crate) use queue::Stats;
 pub use read::BadTime;
 pub(crate) use read::{Entry, Filter, Records};
 pub(crate) use record::{Blame, ConnectionFailure, Ending, Facts, Outcome, RequestId};
 pub(crate) use recorded::{Pending, Recorded, Unrecorded};
-pub use verify::{Intact, NotIntact};
 pub(crate) use sign::{generate as generate_key, pem_of};
 pub(crate) use verify::{Claim as VerifyClaim, verify};
+pub use verify::{Intact, NotIntact};
 pub(crate) use writer::SyncObserver;
 
 use std::{
@@ -312,7 +330,8 @@ impl Audit {
         let file = keeping::keep_configuration(&self.directory, text)?;
         let sha256 = chain::Hash::of(text.as_bytes()).to_string();
         let version = env!("CARGO_PKG_VERSION");
-        let line = self.line(Kind::Configuration { id: RequestId::random(), generation, file, sha256, version })?;
+        let line =
+            self.line(Kind::Configuration { id: RequestId::random(), generation, file, sha256, version })?;
         self.queue.push(Item::unattended(line), Claim::Intended).map_err(|_| AuditError::Full)
     }
 

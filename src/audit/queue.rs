@@ -214,7 +214,10 @@ impl Queue {
     /// Whether the last attempt succeeded and no attempt has lasted longer than `limit`.
     pub(super) fn is_healthy(&self, limit: Duration) -> bool {
         let state = self.lock();
-        !state.broken && !state.headless && !state.closed && state.busy_since.is_none_or(|since| since.elapsed() <= limit)
+        !state.broken
+            && !state.headless
+            && !state.closed
+            && state.busy_since.is_none_or(|since| since.elapsed() <= limit)
     }
 
     /// The counts.

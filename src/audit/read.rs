@@ -165,7 +165,8 @@ impl Filter {
 
     /// Whether `entry` is wanted.
     pub(crate) fn admits(&self, entry: &Entry) -> bool {
-        let has = |wanted: &Option<String>, name| wanted.as_ref().is_none_or(|part| holds(entry.text(name), part));
+        let has =
+            |wanted: &Option<String>, name| wanted.as_ref().is_none_or(|part| holds(entry.text(name), part));
         // Written with a fixed length, times compare as texts do.
         let time = entry.text("@timestamp");
         has(&self.person, "user.name")
@@ -183,7 +184,9 @@ impl Filter {
 pub struct BadTime(String);
 
 fn moment(text: &str) -> Option<Duration> {
-    let ago = |unit: char, seconds: u64| Some(text.strip_suffix(unit)?.parse::<u64>().ok()?.saturating_mul(seconds));
+    let ago = |unit: char, seconds: u64| {
+        Some(text.strip_suffix(unit)?.parse::<u64>().ok()?.saturating_mul(seconds))
+    };
     match ago('m', 60).or_else(|| ago('h', 3600)).or_else(|| ago('d', 86_400)) {
         Some(seconds) => Some(SystemClock.now().saturating_sub(Duration::from_secs(seconds))),
         None => parse_rfc3339(text),

@@ -37,7 +37,11 @@ impl Serialize for RequestId {
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Facts {
     /// The listener's configured name.
-    #[serde(rename = "winrm.listener", serialize_with = "configured", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "winrm.listener",
+        serialize_with = "configured",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(crate) listener: Option<Arc<str>>,
     /// The client's address, or the peer's uid on a Unix socket.
     #[serde(flatten, serialize_with = "source")]
@@ -161,7 +165,11 @@ pub(crate) enum Blame {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct ConnectionFailure {
     /// The listener's configured name.
-    #[serde(rename = "winrm.listener", serialize_with = "configured", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "winrm.listener",
+        serialize_with = "configured",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(crate) listener: Option<Arc<str>>,
     /// Where it came from; none on a Unix socket.
     #[serde(flatten, serialize_with = "source")]
@@ -345,11 +353,14 @@ fn source<S: Serializer>(address: &Option<impl ToString>, serializer: S) -> Resu
 
 fn ending<S: Serializer>(ending: &Ending, serializer: S) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(2))?;
-    map.serialize_entry("event.outcome", match ending {
-        Ending::Succeeded => "success",
-        Ending::Refused | Ending::Failed => "failure",
-        Ending::Abandoned => "unknown",
-    })?;
+    map.serialize_entry(
+        "event.outcome",
+        match ending {
+            Ending::Succeeded => "success",
+            Ending::Refused | Ending::Failed => "failure",
+            Ending::Abandoned => "unknown",
+        },
+    )?;
     map.serialize_entry("winrm.result", ending)?;
     map.end()
 }

@@ -28,7 +28,9 @@ pub(crate) struct PublicKey(String);
 impl PublicKey {
     /// Whether `signature` is this key's over `message`.
     pub(super) fn verifies(&self, message: &str, signature: &str) -> bool {
-        let (Ok(key), Ok(signature)) = (STANDARD.decode(&self.0), STANDARD.decode(signature)) else { return false };
+        let (Ok(key), Ok(signature)) = (STANDARD.decode(&self.0), STANDARD.decode(signature)) else {
+            return false;
+        };
         UnparsedPublicKey::new(&ED25519, key).verify(message.as_bytes(), &signature).is_ok()
     }
 
@@ -144,7 +146,8 @@ pub(crate) fn generate(out: &Path, former: Option<&Path>) -> Result<PublicKey, A
     let former = former.map(Signer::read).transpose()?;
     let no_key = |_| AuditError::Key { path: out.to_path_buf() };
     let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(no_key)?;
-    let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).map_err(|_| AuditError::Key { path: out.to_path_buf() })?;
+    let pair = Ed25519KeyPair::from_pkcs8(document.as_ref())
+        .map_err(|_| AuditError::Key { path: out.to_path_buf() })?;
     let signer = Signer::of(pair);
     let key = signer.public().clone();
     create(out, 0o600, Zeroizing::new(pem("PRIVATE KEY", document.as_ref())).as_bytes())?;

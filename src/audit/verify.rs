@@ -104,12 +104,18 @@ impl fmt::Display for Intact {
         match &self.key {
             Some(key) => {
                 let unsigned = self.last.saturating_sub(self.signed);
-                write!(f, "; {} checkpoints, signed through {} by {key}, {unsigned} after it", self.checkpoints, self.signed)?;
+                write!(
+                    f,
+                    "; {} checkpoints, signed through {} by {key}, {unsigned} after it",
+                    self.checkpoints, self.signed
+                )?;
                 if !self.trusted {
                     f.write_str("; no public key was given, so anybody's key may have signed")?;
                 }
             }
-            None => f.write_str("; hashed, not signed: whoever can write the directory can make all of it anew")?,
+            None => {
+                f.write_str("; hashed, not signed: whoever can write the directory can make all of it anew")?
+            }
         }
         match &self.head {
             Some(head) => write!(f, "; head: {} of {}", head.link.seq, head.time)?,
@@ -230,8 +236,11 @@ impl Check {
             };
             let chained = Chained::read(line).map_err(|error| Wrong::Line(number, seq, error.to_string()))?;
             let before = self.link;
-            self.link.follow(&chained).map_err(|error| Wrong::Line(number, Some(chained.seq), error.to_string()))?;
-            self.record(line, before).map_err(|why| Wrong::Line(number, Some(chained.seq), why.to_owned()))?;
+            self.link
+                .follow(&chained)
+                .map_err(|error| Wrong::Line(number, Some(chained.seq), error.to_string()))?;
+            self.record(line, before)
+                .map_err(|why| Wrong::Line(number, Some(chained.seq), why.to_owned()))?;
         }
     }
 
@@ -242,7 +251,9 @@ impl Check {
             && head.link.seq == self.link.seq
             && head.link != self.link
         {
-            return Err("the head names another record of this number: all from here on, or before, was made anew");
+            return Err(
+                "the head names another record of this number: all from here on, or before, was made anew",
+            );
         }
         let Some(prefix) = Prefix::of(line) else { return Err("the record does not begin as one") };
         if !matches!(prefix.action, "checkpoint" | "key" | "expired" | "recovered") {
@@ -259,7 +270,8 @@ impl Check {
             _ => {
                 let text = |name| record.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
                 let seq = record.get("winrm.expired_through").and_then(Value::as_u64);
-                let says = |link: Link| seq == Some(link.seq) && text("winrm.expired_hash") == link.hash.to_string();
+                let says =
+                    |link: Link| seq == Some(link.seq) && text("winrm.expired_hash") == link.hash.to_string();
                 self.removed = self.removed.filter(|link| !says(*link));
                 Ok(())
             }
@@ -305,7 +317,10 @@ impl Check {
     /// What only the end shows.
     fn end(&self, files: &[LogFile]) -> Result<(), Box<NotIntact>> {
         if let Some(removed) = self.removed {
-            let why = format!("the records 1 to {} are missing, and none says that they were removed for their age", removed.seq);
+            let why = format!(
+                "the records 1 to {} are missing, and none says that they were removed for their age",
+                removed.seq
+            );
             let file = files.first().map(LogFile::name).unwrap_or_default();
             return Err(Box::new(NotIntact::Line { file, line: 1, seq: Some(removed.seq + 1), why }));
         }
@@ -321,11 +336,15 @@ impl Check {
         let Some(head) = &self.head else { return Ok(()) };
         let seq = head.link.seq;
         if seq < self.intact.first {
-            return Err(Box::new(NotIntact::Head(format!("names {seq}, which is no longer there: it is not of this record"))));
+            return Err(Box::new(NotIntact::Head(format!(
+                "names {seq}, which is no longer there: it is not of this record"
+            ))));
         }
         let is_trusted = head.key.as_ref().is_some_and(|key| self.trusted.contains(key));
         if self.asked && !is_trusted {
-            return Err(Box::new(NotIntact::Head("is not signed by the given key or one that it endorsed".to_owned())));
+            return Err(Box::new(NotIntact::Head(
+                "is not signed by the given key or one that it endorsed".to_owned(),
+            )));
         }
         Ok(())
     }
@@ -353,11 +372,13 @@ pub(super) fn limits(files: &[LogFile]) -> Result<Vec<Option<u64>>, Box<NotIntac
         }
         let mut tail = Tail::default();
         for (before, offset, length) in parts.into_iter().rev() {
-            let file = std::fs::File::open(&before.path).map_err(|source| unreadable(&before.path, source))?;
+            let file =
+                std::fs::File::open(&before.path).map_err(|source| unreadable(&before.path, source))?;
             tail.add(&file, offset, length).map_err(|source| unreadable(&before.path, source))?;
         }
         if left > 0 || tail.finish() != debris {
-            let why = "what the crash before it left behind is not what this record says: it was altered".to_owned();
+            let why = "what the crash before it left behind is not what this record says: it was altered"
+                .to_owned();
             let seq = file.opening.map(|opening| opening.seq);
             return Err(Box::new(NotIntact::Line { file: file.name(), line: 1, seq, why }));
         }

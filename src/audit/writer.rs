@@ -10,10 +10,10 @@ use tokio::sync::oneshot;
 
 use super::{
     clock::{Clock, rfc3339},
+    ledger::Ledger,
     line::line,
     queue::{Batch, Item, Patience, Queue},
     record::{Kind, Record, RequestId},
-    ledger::Ledger,
     retention,
     sink::Sink,
 };
@@ -42,7 +42,13 @@ pub(super) struct Writer {
 
 impl Writer {
     /// A writer that has nothing to write yet, and goes on in a file that was begun at `opened`.
-    pub(super) fn new(queue: Arc<Queue>, sink: Box<dyn Sink>, ledger: Ledger, clock: Arc<dyn Clock>, opened: Duration) -> Self {
+    pub(super) fn new(
+        queue: Arc<Queue>,
+        sink: Box<dyn Sink>,
+        ledger: Ledger,
+        clock: Arc<dyn Clock>,
+        opened: Duration,
+    ) -> Self {
         Self {
             queue,
             sink,

@@ -240,9 +240,15 @@ fn keeping(section: &Section<'_>, file: &AuditFile) -> Keeping {
         head: apart("head", &file.head),
         signing_key: apart("signing_key", &file.signing_key),
         checkpoint_records: section.number("checkpoint_records", file.checkpoint_records, 1..=1_000_000),
-        checkpoint_interval: Duration::from_secs(section.number("checkpoint_seconds", file.checkpoint_seconds, 1..=86_400)),
+        checkpoint_interval: Duration::from_secs(section.number(
+            "checkpoint_seconds",
+            file.checkpoint_seconds,
+            1..=86_400,
+        )),
         rotate_bytes: section.number("rotate_mb", file.rotate_mb, 1..=1_048_576) << 20,
-        rotate_after: Duration::from_secs(3600 * section.number("rotate_hours", file.rotate_hours, 1..=87_600)),
+        rotate_after: Duration::from_secs(
+            3600 * section.number("rotate_hours", file.rotate_hours, 1..=87_600),
+        ),
         keep: file.keep_days.map(days),
     }
 }

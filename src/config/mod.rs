@@ -136,7 +136,8 @@ impl Config {
     /// What there is, in one line for people.
     #[must_use]
     pub fn summary(&self) -> String {
-        let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+        let count =
+            |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
         let rules = self.policy.routes.iter().map(|route| route.rules.len()).sum();
         [
             count(self.listeners.len(), "listener"),

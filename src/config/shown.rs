@@ -12,14 +12,18 @@ pub(super) fn without_secrets(tree: &Node) -> String {
 fn shown(value: &Value, is_secret: bool) -> serde_json::Value {
     match value {
         Value::Null => serde_json::Value::Null,
-        Value::Text(text) if is_secret && text.starts_with("${") && text.ends_with('}') => text.as_str().into(),
+        Value::Text(text) if is_secret && text.starts_with("${") && text.ends_with('}') => {
+            text.as_str().into()
+        }
         Value::Bool(_) | Value::Number(_) | Value::Text(_) if is_secret => "[redacted]".into(),
         Value::Bool(value) => (*value).into(),
         Value::Number(text) | Value::Text(text) => text.as_str().into(),
         Value::List(nodes) => nodes.iter().map(|node| shown(&node.value, is_secret)).collect(),
         Value::Map(entries) => {
             let entries = entries.iter().filter(|(name, _)| !name.starts_with("x-"));
-            entries.map(|(name, node)| (name.clone(), shown(&node.value, is_secret || names_a_secret(name)))).collect()
+            entries
+                .map(|(name, node)| (name.clone(), shown(&node.value, is_secret || names_a_secret(name))))
+                .collect()
         }
     }
 }
@@ -44,7 +48,10 @@ mod tests {
         }
         let read: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(read["accounts"]["three"]["password"], "${env:PW}");
-        assert_eq!(read["accounts"]["one"], serde_json::json!({ "username": "h\\A", "password": "[redacted]" }));
+        assert_eq!(
+            read["accounts"]["one"],
+            serde_json::json!({ "username": "h\\A", "password": "[redacted]" })
+        );
         assert_eq!(read["routes"][0], serde_json::json!({ "name": "web", "on": true, "n": "7" }));
     }
 }

@@ -190,7 +190,9 @@ impl Gateway {
 /// The record with the words that tests use beside the names of the schema: `principal` beside `user.name`, `stage` beside `winrm.stage`.
 fn with_short_names(mut record: serde_json::Value) -> serde_json::Value {
     if let Some(fields) = record.as_object_mut() {
-        let own = fields.iter().filter_map(|(name, value)| Some((name.strip_prefix("winrm.")?.to_owned(), value.clone())));
+        let own = fields
+            .iter()
+            .filter_map(|(name, value)| Some((name.strip_prefix("winrm.")?.to_owned(), value.clone())));
         let mut short: Vec<(String, serde_json::Value)> = own.collect();
         for (name, word) in SHORT_NAMES {
             short.extend(fields.get(*name).map(|value| ((*word).to_owned(), value.clone())));

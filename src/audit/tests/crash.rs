@@ -24,13 +24,15 @@ fn writer_that_is_to_be_killed() {
         sync_deadline: Duration::from_secs(60),
         ..Settings::new(parent.join("audit"))
     };
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap().block_on(async {
-        let audit = Arc::new(Audit::open(&settings).unwrap());
-        let tasks: Vec<_> = (0..4).map(|_| tokio::spawn(write_for_ever(Arc::clone(&audit)))).collect();
-        for task in tasks {
-            task.await.unwrap();
-        }
-    });
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap().block_on(
+        async {
+            let audit = Arc::new(Audit::open(&settings).unwrap());
+            let tasks: Vec<_> = (0..4).map(|_| tokio::spawn(write_for_ever(Arc::clone(&audit)))).collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+        },
+    );
 }
 
 async fn write_for_ever(audit: Arc<Audit>) {
@@ -49,7 +51,12 @@ fn killed_at_a_hundred_moments_nothing_acknowledged_is_lost_and_the_log_stays_in
     let mut acknowledged = Vec::new();
     for round in 0..100_usize {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "audit::tests::crash::writer_that_is_to_be_killed", "--nocapture", "--test-threads=1"])
+            .args([
+                "--exact",
+                "audit::tests::crash::writer_that_is_to_be_killed",
+                "--nocapture",
+                "--test-threads=1",
+            ])
             .env(DIRECTORY, log.at(""))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -104,7 +111,8 @@ fn verify_after_a_start(log: &Log, round: usize) {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        let audit = Audit::open(&Settings { sync_deadline: Duration::from_secs(60), ..log.settings() }).unwrap();
+        let audit =
+            Audit::open(&Settings { sync_deadline: Duration::from_secs(60), ..log.settings() }).unwrap();
         audit.close().await.unwrap();
     });
     verify(&log.claim()).map(drop).unwrap_or_else(|error| panic!("round {round}: {error}"));

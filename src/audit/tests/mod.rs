@@ -171,7 +171,10 @@ async fn a_request_leaves_its_intent_and_then_its_outcome_under_one_id() {
     let lines = file(&directory);
     assert_eq!(lines.len(), 2);
     let outcome = &lines[1];
-    assert_eq!((&outcome["event.action"], &outcome["event.id"]), (&"outcome".into(), &Value::from(id.clone())));
+    assert_eq!(
+        (&outcome["event.action"], &outcome["event.id"]),
+        (&"outcome".into(), &Value::from(id.clone()))
+    );
     assert_eq!(lines[0]["event.id"], id.as_str());
     assert_eq!(id.len(), 32);
     assert_eq!(outcome["user.name"], "alice@CORP.EXAMPLE");
@@ -212,7 +215,10 @@ async fn threat_61_whatever_a_peer_sends_every_event_is_one_line_that_says_what_
     assert!(!raw.chars().any(|c| c.is_control() && c != '\n'), "{raw}");
     let lines = disk.lines();
     for (pair, text) in lines.chunks(2).zip(hostile) {
-        assert_eq!((&pair[0]["event.action"], &pair[1]["event.action"]), (&"intent".into(), &"outcome".into()));
+        assert_eq!(
+            (&pair[0]["event.action"], &pair[1]["event.action"]),
+            (&"intent".into(), &"outcome".into())
+        );
         assert_eq!(pair[1]["winrm.result"], "refused");
         for field in [
             "user.name",
@@ -246,7 +252,13 @@ async fn a_request_that_is_dropped_is_recorded_as_abandoned_once() {
     let lines = disk.lines();
     let outcomes: Vec<_> = of_kind(&lines, "outcome")
         .iter()
-        .map(|line| (line["user.name"].to_string(), line["winrm.result"].to_string(), line["winrm.intended"].to_string()))
+        .map(|line| {
+            (
+                line["user.name"].to_string(),
+                line["winrm.result"].to_string(),
+                line["winrm.intended"].to_string(),
+            )
+        })
         .collect();
     let expected = [
         ("\"a@X\"", "\"abandoned\"", "true"),

@@ -91,7 +91,8 @@ impl Dice {
 
 /// Does one thing to the files that nobody may do, and says what.
 fn tamper(files: &mut Vec<Vec<u8>>, dice: &mut Dice) -> String {
-    let lines = |text: &[u8]| text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let lines =
+        |text: &[u8]| text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
     let at = dice.below(files.len());
     let mut all = lines(&files[at]);
     let (line, kind) = (dice.below(all.len()), dice.below(8));
@@ -173,15 +174,25 @@ async fn the_first_bad_record_is_named_by_file_line_and_number() {
     let file = &log.files()[1];
     let text = fs::read_to_string(&file.path).unwrap();
     let seq = file.first + 4;
-    fs::write(&file.path, text.replacen(&format!("\"event.sequence\":{seq},"), &format!("\"event.sequence\":{seq}1,"), 1)).unwrap();
+    fs::write(
+        &file.path,
+        text.replacen(&format!("\"event.sequence\":{seq},"), &format!("\"event.sequence\":{seq}1,"), 1),
+    )
+    .unwrap();
     let said = refusal(&log.claim());
-    assert!(said.starts_with(&format!("{}, line 5 (record {seq}): the record was altered", file.name())), "{said}");
+    assert!(
+        said.starts_with(&format!("{}, line 5 (record {seq}): the record was altered", file.name())),
+        "{said}"
+    );
     let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
     lines.remove(2);
     fs::write(&file.path, lines.concat()).unwrap();
     let (missing, next) = (file.first + 2, file.first + 3);
     let said = refusal(&log.claim());
-    assert!(said.contains(&format!("line 3 (record {next}): the records {missing} to {missing} are missing")), "{said}");
+    assert!(
+        said.contains(&format!("line 3 (record {next}): the records {missing} to {missing} are missing")),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -443,7 +454,12 @@ async fn threat_60_no_key_appears_in_what_is_written() {
     let pem = fs::read_to_string(log.at("audit.key")).unwrap();
     let secret = pem.lines().nth(1).unwrap();
     assert!(secret.len() > 40);
-    for path in log.files().iter().map(|file| file.path.clone()).chain([log.at("audit.head"), log.at("audit.key.pub")]) {
+    for path in log
+        .files()
+        .iter()
+        .map(|file| file.path.clone())
+        .chain([log.at("audit.head"), log.at("audit.key.pub")])
+    {
         assert!(!fs::read_to_string(&path).unwrap().contains(&secret[..40]), "{}", path.display());
     }
 }
@@ -455,10 +471,21 @@ async fn threat_60_no_key_appears_in_what_is_written() {
 async fn cost_of_a_record() {
     const RECORDS: u32 = 100_000;
     let log = Log::new();
-    let audit = Audit::open(&Settings { max_pending: 1_000_000, ..Settings { keeping: Keeping { rotate_bytes: 1 << 30, checkpoint_records: 1000, ..log.settings().keeping }, ..log.settings() } }).unwrap();
+    let audit = Audit::open(&Settings {
+        max_pending: 1_000_000,
+        ..Settings {
+            keeping: Keeping { rotate_bytes: 1 << 30, checkpoint_records: 1000, ..log.settings().keeping },
+            ..log.settings()
+        }
+    })
+    .unwrap();
     let began = Instant::now();
     for _ in 0..RECORDS / 2 {
-        audit.intend(pending(&audit, "alice@CORP.EXAMPLE"), BeforeRun::BestEffort).await.unwrap().finish(&succeeded());
+        audit
+            .intend(pending(&audit, "alice@CORP.EXAMPLE"), BeforeRun::BestEffort)
+            .await
+            .unwrap()
+            .finish(&succeeded());
     }
     let queued = began.elapsed();
     audit.flush().await.ok();

@@ -20,16 +20,25 @@ fn validate(schema: &Value, value: &Value) -> Result<(), String> {
             "enum" => rule.as_array().unwrap().contains(value),
             "minLength" => value.as_str().unwrap().chars().count() as u64 >= rule.as_u64().unwrap(),
             "maxLength" => value.as_str().unwrap().chars().count() as u64 <= rule.as_u64().unwrap(),
-            "required" => rule.as_array().unwrap().iter().all(|name| value.get(name.as_str().unwrap()).is_some()),
+            "required" => {
+                rule.as_array().unwrap().iter().all(|name| value.get(name.as_str().unwrap()).is_some())
+            }
             "properties" => {
                 for (name, schema) in rule.as_object().unwrap() {
-                    value.get(name).map_or(Ok(()), |value| validate(schema, value)).map_err(|why| format!("{name}: {why}"))?;
+                    value
+                        .get(name)
+                        .map_or(Ok(()), |value| validate(schema, value))
+                        .map_err(|why| format!("{name}: {why}"))?;
                 }
                 true
             }
             "additionalProperties" => {
                 let known = schema.get("properties").and_then(Value::as_object);
-                let mut others = value.as_object().unwrap().iter().filter(|(name, _)| known.is_none_or(|known| !known.contains_key(*name)));
+                let mut others = value
+                    .as_object()
+                    .unwrap()
+                    .iter()
+                    .filter(|(name, _)| known.is_none_or(|known| !known.contains_key(*name)));
                 others.all(|(_, value)| rule.is_object() && validate(rule, value).is_ok())
             }
             "allOf" => {
@@ -118,7 +127,8 @@ async fn everything(log: &Log) -> Vec<Value> {
         audit.close().await.unwrap();
         if start == 0 {
             let current = log.at("audit/audit.jsonl");
-            io::Write::write_all(&mut std::fs::File::options().append(true).open(current).unwrap(), b"{torn").unwrap();
+            io::Write::write_all(&mut std::fs::File::options().append(true).open(current).unwrap(), b"{torn")
+                .unwrap();
             let first = &files::list(&log.at("audit")).unwrap()[0];
             let first = std::fs::File::options().append(true).open(&first.path).unwrap();
             first.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000)).unwrap();

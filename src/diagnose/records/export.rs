@@ -25,7 +25,9 @@ pub fn export(wanted: &Wanted, out: &Path) -> Result<String, RecordsError> {
     DirBuilder::new().mode(0o700).create(out).map_err(RecordsError::Write)?;
     let contents = range.copy(&wanted.directory, out)?;
     for (name, text) in [("verify.py", VERIFIER.to_owned()), ("README.md", readme(wanted, &contents))] {
-        create(&out.join(name)).and_then(|mut file| file.write_all(text.as_bytes())).map_err(RecordsError::Write)?;
+        create(&out.join(name))
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(RecordsError::Write)?;
     }
     Ok(format!(
         "{}: {} records whole and {} as digests, {} to {}",
@@ -100,7 +102,8 @@ impl Range {
                 DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(RecordsError::Write)?;
             }
             let source = directory.join(name);
-            let text = fs::read(&source).map_err(|error| RecordsError::Unreadable { path: source, source: error })?;
+            let text = fs::read(&source)
+                .map_err(|error| RecordsError::Unreadable { path: source, source: error })?;
             create(&target).and_then(|mut file| file.write_all(&text)).map_err(RecordsError::Write)?;
         }
         if let Some(key) = &contents.key {
@@ -112,13 +115,19 @@ impl Range {
         Ok(contents)
     }
 
-    fn copy_one(&self, entry: &Entry, file: &mut impl Write, contents: &mut Contents) -> Result<(), RecordsError> {
+    fn copy_one(
+        &self,
+        entry: &Entry,
+        file: &mut impl Write,
+        contents: &mut Contents,
+    ) -> Result<(), RecordsError> {
         let action = entry.text("event.action");
         let of_a_request = matches!(action, "intent" | "outcome" | "connection");
         if of_a_request && !self.ids.contains(entry.text("event.id")) {
             let Some((seq, digest)) = entry.digest() else { return Ok(()) };
             contents.digests += 1;
-            return writeln!(file, "{}", json!({ "digest": digest, "omitted": seq })).map_err(RecordsError::Write);
+            return writeln!(file, "{}", json!({ "digest": digest, "omitted": seq }))
+                .map_err(RecordsError::Write);
         }
         contents.whole += 1;
         if action == "checkpoint" {
@@ -165,7 +174,9 @@ fn readme(wanted: &Wanted, contents: &Contents) -> String {
         ("text", &wanted.text),
         ("outcome", &wanted.outcome),
     ];
-    let asked = asked.iter().filter_map(|(name, value)| Some(format!("{name} `{}`", crate::audit::visible(value.as_ref()?))));
+    let asked = asked
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name} `{}`", crate::audit::visible(value.as_ref()?))));
     let asked: Vec<String> = asked.collect();
     let asked = if asked.is_empty() { "everything".to_owned() } else { asked.join(", ") };
     format!(

@@ -92,7 +92,8 @@ fn unreadable(directory: &Path, source: io::Error) -> RecordsError {
 
 /// One record in one line: when, which, who, where, what, how it ended.
 fn row(entry: &Entry) -> String {
-    let or_dash = |name| Some(entry.text(name)).filter(|text| !text.is_empty()).map_or_else(|| "-".to_owned(), visible);
+    let or_dash =
+        |name| Some(entry.text(name)).filter(|text| !text.is_empty()).map_or_else(|| "-".to_owned(), visible);
     let mut row = format!("{}  {}", or_dash("@timestamp"), or_dash("event.id"));
     let action = entry.text("event.action");
     if !matches!(action, "intent" | "outcome") {
@@ -131,7 +132,9 @@ fn page(entry: &Entry) -> String {
 fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => visible(text),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => visible(&value.to_string()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            visible(&value.to_string())
+        }
     }
 }
 

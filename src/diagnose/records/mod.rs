@@ -82,7 +82,11 @@ pub enum RecordsError {
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn verify(directory: &Path, head: Option<&Path>, public_key: Option<&Path>) -> Result<Intact, Box<NotIntact>> {
+pub fn verify(
+    directory: &Path,
+    head: Option<&Path>,
+    public_key: Option<&Path>,
+) -> Result<Intact, Box<NotIntact>> {
     audit::verify(&audit::VerifyClaim {
         directory: directory.to_path_buf(),
         head: head.map(Path::to_path_buf),
