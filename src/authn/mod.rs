@@ -3,9 +3,12 @@
 mod cert_mapping;
 mod certificate;
 mod evidence;
+mod logon_info;
 mod method;
 mod people;
 mod principal;
+mod sid;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -15,9 +18,12 @@ pub(crate) use cert_mapping::{
 };
 pub(crate) use certificate::{CertificateError, Trust, VerifiedCertificate};
 pub(crate) use evidence::{Authenticator, AuthnError, Challenge, ConnectionProof, Evidence, PeerRule, Step};
+pub(crate) use logon_info::{LogonInfo, LogonInfoError};
 pub(crate) use method::{Accept, AuthMethod};
 pub(crate) use people::{IdentifyError, People, PeopleSettings};
 pub(crate) use principal::{NameCase, Principal, PrincipalError, Realm, Realms};
+pub(crate) use sid::{NotASid, Sid};
+pub(crate) use standing::{AnchorId, CertificateStanding, SidGroups, Standing, StandingError, Strength};
 
 use std::{collections::BTreeSet, fmt};
 
@@ -69,6 +75,7 @@ pub(crate) struct Authenticated {
     method: AuthMethod,
     evidence: String,
     grounds: Grounds,
+    standing: Standing,
 }
 
 impl Authenticated {
@@ -97,11 +104,22 @@ impl Authenticated {
         &self.grounds
     }
 
+    /// What is known of the person beyond the name.
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
     /// A person for tests of the stages behind this one.
     #[cfg(test)]
     pub(crate) fn for_test(principal: Principal, groups: &[&str], method: AuthMethod) -> Self {
         let groups = groups.iter().map(|name| GroupName::new(*name)).collect();
-        Self { principal, groups, method, evidence: "test".to_owned(), grounds: Grounds::Nothing }
+        Self { principal, groups, method, evidence: "test".to_owned(), grounds: Grounds::Nothing, standing: Standing::default() }
+    }
+
+    /// The same person with another standing, for tests of the stages behind this one.
+    #[cfg(test)]
+    pub(crate) fn with_standing_for_test(self, standing: Standing) -> Self {
+        Self { standing, ..self }
     }
 }
 

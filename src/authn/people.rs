@@ -1,8 +1,14 @@
 //! From evidence to a person.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use super::{Authenticated, CertMappings, Evidence, Grounds, GroupName, Principal, Realms, UnmappedCertificate};
+use super::{
+    Authenticated, CertMappings, Evidence, Grounds, GroupName, LogonInfo, Principal, Realms, SidGroups, Standing,
+    StandingError, UnmappedCertificate,
+};
 use crate::wsman::Envelope;
 
 /// Who may be behind evidence.
@@ -14,6 +20,8 @@ pub(crate) struct PeopleSettings {
     pub(crate) cert_mappings: CertMappings,
     /// The members of groups, as the file has them.
     pub(crate) groups: BTreeMap<GroupName, BTreeSet<Principal>>,
+    /// The groups that a ticket's PAC names by their identifiers.
+    pub(crate) sid_groups: SidGroups,
 }
 
 /// Why evidence names nobody.
@@ -76,6 +84,29 @@ impl People {
             method: evidence.method(),
             evidence: evidence.describe(),
             grounds: Grounds::Nothing,
+            standing: Standing::default(),
         })
+    }
+
+    /// The same person, with what the realm says of them in a ticket of their own.
+    ///
+    /// INVARIANT: `logon` is of a ticket whose client is this person: an accepted one, or the `S4U2Self` ticket made for the person.
+    ///
+    /// # Errors
+    /// When the person's certificate was issued for another account.
+    pub(crate) fn vouched_for(
+        &self,
+        person: Authenticated,
+        logon: Arc<LogonInfo>,
+    ) -> Result<Authenticated, StandingError> {
+        if let Some(issued_for) = person.standing.certificate.as_ref().and_then(|standing| standing.sid.as_ref())
+            && issued_for != logon.user()
+        {
+            return Err(StandingError::OtherAccount { issued_for: issued_for.clone(), account: logon.user().clone() });
+        }
+        let Authenticated { mut groups, mut standing, .. } = person;
+        groups.extend(self.settings.sid_groups.of(&logon).cloned());
+        standing.logon = Some(logon);
+        Ok(Authenticated { groups, standing, ..person })
     }
 }

@@ -213,6 +213,7 @@ fn people(authority: &Authority, uri: &str) -> People {
     };
     let members = |names: &[&str]| names.iter().map(|name| principal(name)).collect::<BTreeSet<_>>();
     People::new(PeopleSettings {
+        sid_groups: SidGroups::default(),
         realms: realms(),
         cert_mappings: CertMappings::new(vec![rule]),
         groups: BTreeMap::from([

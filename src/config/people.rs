@@ -9,7 +9,7 @@ use super::{
 use crate::{
     authn::{
         CertMappingRule, CertMappings, GroupName, NameCase, Principal, PrincipalTemplate, Realm, Realms,
-        SubjectPattern, Thumbprint, UriPattern,
+        Sid, SubjectPattern, Thumbprint, UriPattern,
     },
     policy::{AccountName, HostName, Who},
 };
@@ -43,7 +43,7 @@ pub(crate) struct Group {
     /// The people named in the file.
     pub(crate) members: BTreeSet<Principal>,
     /// The security identifier by which a ticket's PAC names the group ([MS-DTYP] section 2.4.2.1).
-    pub(crate) sid: Option<String>,
+    pub(crate) sid: Option<Sid>,
 }
 
 /// The names that other keys refer to.
@@ -218,26 +218,16 @@ fn groups(reader: &Reader, realms: &Realms) -> BTreeMap<GroupName, Group> {
         let members = file.members.iter().enumerate();
         let members =
             members.filter_map(|(index, text)| principal(reader, &list.index(index), text, realms)).collect();
-        if let Some(sid) = &file.sid
-            && !is_sid(sid)
-        {
-            reader.wrong(
-                &key.name("sid"),
-                format!("`{sid}` is no security identifier; write it like S-1-5-21-1-2-3-1104"),
-            );
-        }
+        let sid = file.sid.as_ref().and_then(|text| {
+            let sid = text.parse::<Sid>().map_err(|error| format!("`{text}` is none: {error}"));
+            reader.take(&key.name("sid"), sid)
+        });
         if file.members.is_empty() && file.sid.is_none() {
             reader.wrong(&key, "the group has neither `members` nor `sid`; nobody could be in it");
         }
-        groups.insert(GroupName::new(name), Group { members, sid: file.sid });
+        groups.insert(GroupName::new(name), Group { members, sid });
     }
     groups
-}
-
-fn is_sid(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix("S-1-") else { return false };
-    let numbers = rest.split('-').all(|part| !part.is_empty() && part.parse::<u64>().is_ok());
-    numbers && (2..=16).contains(&rest.split('-').count())
 }
 
 fn cert_mappings(reader: &Reader, realms: &Realms) -> CertMappings {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     audit::{self, Audit},
-    authn::{Authenticator, AuthnError, PeerRule, People, PeopleSettings},
+    authn::{Authenticator, AuthnError, PeerRule, People, PeopleSettings, SidGroups},
     backend::{self, Backends},
     config::{self, Account, Config, ConfigErrors, Peers},
     credential::{self, CredentialError, Credentials, Keys},
@@ -104,6 +104,9 @@ fn people(config: &Config) -> PeopleSettings {
         realms: config.realms.clone(),
         cert_mappings: config.cert_mappings.clone(),
         groups: config.groups.iter().map(|(name, group)| (name.clone(), group.members.clone())).collect(),
+        sid_groups: SidGroups::new(
+            config.groups.iter().filter_map(|(name, group)| Some((name.clone(), group.sid.clone()?))),
+        ),
     }
 }
 

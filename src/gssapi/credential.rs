@@ -116,6 +116,18 @@ pub(super) fn acceptor(keytab: &Path, replay_cache: Option<&Path>) -> Result<Cre
     Ok(Credential(Arc::new(inner)))
 }
 
+/// The keys of a keytab for accepting tokens that never leave this process. No replay cache: nobody else ever sees one to replay it, and the
+/// cache would be a file, written for every person.
+pub(super) fn acceptor_of_own_tokens(keytab: &Path) -> Result<Credential, GssError> {
+    keytab::check(keytab, None)?;
+    let mut store =
+        Store::default().with_file(c"keytab", "FILE:", keytab)?.with(c"rcache", c"none:");
+    let handle = acquire(None, ffi::ACCEPT, &mut store)?;
+    let expires = in_future(ffi::INDEFINITE);
+    let inner = Inner { handle, cache: None, name: String::new(), realm: String::new(), expires };
+    Ok(Credential(Arc::new(inner)))
+}
+
 /// An initial ticket with a password. Kerberos alone: SPNEGO would take "can be tried later" for success.
 pub(super) fn from_password(principal: &str, password: &SecretString) -> Result<Credential, GssError> {
     let name = Name::principal(principal)?;

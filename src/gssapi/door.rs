@@ -183,7 +183,7 @@ impl Door {
         result
     }
 
-    async fn start<T, F>(
+    pub(super) async fn start<T, F>(
         &self,
         call: Call,
         deadline: tokio::time::Instant,
@@ -197,7 +197,7 @@ impl Door {
         Ok(self.spawn(call, permit, work))
     }
 
-    fn deadline(&self) -> tokio::time::Instant {
+    pub(super) fn deadline(&self) -> tokio::time::Instant {
         tokio::time::Instant::now() + self.settings.deadline
     }
 
@@ -234,7 +234,7 @@ impl Door {
     }
 
     /// Waits for the end of the call, but not for longer than the caller may.
-    async fn result<T>(
+    pub(super) async fn result<T>(
         &self,
         realm: &str,
         deadline: tokio::time::Instant,

@@ -65,13 +65,17 @@ pub(super) fn initiate(
     if mechanism == Mechanism::Spnego {
         prefetch(credential, spn)?;
     }
-    let mut initiator = Initiator::new(credential, spn, mechanism, bindings)?;
-    let leg = initiator.leg(None)?;
-    if leg.is_complete {
-        // Complete before the server said anything: it has proved nothing.
-        return Err(GssError::MissingFlags { missing: "mutual authentication".to_owned() });
-    }
-    Ok((initiator, leg.token.bytes().to_vec()))
+    Initiator::new(credential, spn, mechanism, bindings)?.begin()
+}
+
+/// The first leg of a handshake with an account that is no service: the gateway's own.
+pub(super) fn initiate_to_principal(
+    credential: &Credential,
+    principal: &str,
+) -> Result<(Initiator, Vec<u8>), GssError> {
+    let (target, credential) = (Name::principal(principal)?, credential.clone());
+    let mechanism = Mechanism::Krb5;
+    Initiator { handle: Handle::empty(), credential, target, mechanism, bindings: None }.begin()
 }
 
 impl Initiator {
@@ -83,6 +87,15 @@ impl Initiator {
     ) -> Result<Self, GssError> {
         let target = Name::service(spn, credential.realm())?;
         Ok(Self { handle: Handle::empty(), credential: credential.clone(), target, mechanism, bindings })
+    }
+
+    fn begin(mut self) -> Result<(Self, Vec<u8>), GssError> {
+        let leg = self.leg(None)?;
+        if leg.is_complete {
+            // Complete before the server said anything: it has proved nothing.
+            return Err(GssError::MissingFlags { missing: "mutual authentication".to_owned() });
+        }
+        Ok((self, leg.token.bytes().to_vec()))
     }
 
     /// Takes the server's token.

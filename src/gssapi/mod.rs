@@ -32,6 +32,7 @@ mod ffi;
 mod initiator;
 mod keytab;
 mod name;
+mod own_ticket;
 mod pac;
 mod seal;
 mod stats;

@@ -40,3 +40,27 @@ fn a_domain_controller_delegates_and_its_pac_names_the_groups() {
         assert_eq!(error.classify(), Class::UnknownService, "{error}");
     });
 }
+
+#[test]
+fn the_groups_of_an_impersonated_person_are_read_from_the_ticket_to_ourselves() {
+    run(Setup { script: "ad-realm.sh", ..Setup::default() }, async |realm| {
+        let door = door();
+        let service = gateway_of(&door, realm, "svc-gw@TEST.EXAMPLE").await;
+        let keytab = realm.keytab("svc-gw");
+        let mut found = Vec::new();
+        for name in ["alice@TEST.EXAMPLE", "bob@TEST.EXAMPLE", "dave@TEST.EXAMPLE"] {
+            let person = door.impersonate(&service, name).await.expect("S4U2Self");
+            let bytes = door.logon_info(&person, &service, &keytab).await.expect("accepted").expect("a PAC");
+            found.push(crate::authn::LogonInfo::parse(&bytes).expect("logon information"));
+        }
+        let shared: Vec<_> = found[0].groups().intersection(found[1].groups()).collect();
+        let of_dave: Vec<_> = found[2].groups().iter().collect();
+        // All are domain users; alice and bob are in WinRMUsers, and dave is not.
+        assert!(of_dave.iter().any(|sid| sid.to_string().ends_with("-513")), "{of_dave:?}");
+        assert_eq!(shared.iter().filter(|sid| !of_dave.contains(sid)).count(), 1, "{shared:?} {of_dave:?}");
+        assert_ne!(found[0].user(), found[1].user());
+        // Keys of another account do not open it.
+        let alice = door.impersonate(&service, "alice@TEST.EXAMPLE").await.expect("S4U2Self");
+        door.logon_info(&alice, &service, &realm.keytab("web01")).await.expect_err("not the account's keys");
+    });
+}
