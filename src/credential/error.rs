@@ -89,6 +89,17 @@ pub(crate) enum CredentialError {
         /// What happened.
         source: Arc<GssError>,
     },
+    /// What the realm says of the person's groups cannot be had, so nothing is decided on them.
+    #[error(
+        "the groups of `{principal}` cannot be known, and a rule needs them: {why}; in a realm that writes no PAC name \
+         the group's `members` instead of its `sid`"
+    )]
+    GroupsUnknown {
+        /// The person.
+        principal: String,
+        /// Why not.
+        why: String,
+    },
     /// The KDC refused for another reason.
     #[error("the KDC refused a ticket for `{principal}` to {target}")]
     Refused {
@@ -103,7 +114,7 @@ pub(crate) enum CredentialError {
 
 impl CredentialError {
     /// Every reason.
-    pub(crate) const REASONS: [&'static str; 8] = [
+    pub(crate) const REASONS: [&'static str; 9] = [
         "unknown_person",
         "not_delegable",
         "unknown_service",
@@ -111,6 +122,7 @@ impl CredentialError {
         "other_identity",
         "unknown_account",
         "own_account",
+        "groups_unknown",
         "refused",
     ];
 
@@ -124,6 +136,7 @@ impl CredentialError {
             Self::OtherIdentity { .. } => "other_identity",
             Self::UnknownAccount(_) => "unknown_account",
             Self::OwnAccount { .. } => "own_account",
+            Self::GroupsUnknown { .. } => "groups_unknown",
             Self::Refused { .. } => "refused",
         }
     }

@@ -5,6 +5,7 @@ use super::{
     flights::{Counts, Flights, Made, Terms},
 };
 use crate::{
+    authn::LogonInfo,
     gssapi::{Credential, Door},
     policy::{AccountName, Spn},
 };
@@ -15,6 +16,7 @@ use std::{
     },
     time::Instant,
 };
+use tokio::sync::OnceCell;
 
 /// A credential whose name was found to be the one wanted.
 ///
@@ -30,6 +32,8 @@ pub(super) struct Held {
     renewing: AtomicBool,
     /// The services that there are tickets for, all of which end with the credential.
     tickets: Arc<Flights<Spn, ()>>,
+    /// What the realm says of the person, once it was asked for; it ends with the credential.
+    pub(super) logon: OnceCell<Arc<LogonInfo>>,
 }
 
 /// How long a credential may be used.
@@ -60,7 +64,7 @@ impl Held {
         let Span { due, until } = span;
         let tickets = Flights::new(tickets.0, tickets.1);
         let account = account.clone();
-        Ok(Arc::new(Self { credential, account, due, until, renewing: AtomicBool::new(false), tickets }))
+        Ok(Arc::new(Self { credential, account, due, until, renewing: AtomicBool::new(false), tickets, logon: OnceCell::new() }))
     }
 
     pub(super) fn credential(&self) -> &Credential {

@@ -19,6 +19,7 @@
 mod error;
 mod flights;
 mod held;
+mod logon;
 mod supply;
 #[cfg(test)]
 mod tests;

@@ -22,8 +22,8 @@ use std::{
 
 /// Everything that is at hand, and the way to what is not.
 pub(super) struct Supply {
-    settings: Settings,
-    door: Arc<Door>,
+    pub(super) settings: Settings,
+    pub(super) door: Arc<Door>,
     /// Trials of an account's keys, kept for a moment.
     pub(super) logons: Arc<Flights<AccountName, Arc<Held>>>,
     /// The accounts' own credentials in use.
@@ -137,7 +137,7 @@ impl Supply {
     }
 
     /// The person's credential, by `S4U2Self`.
-    async fn person(self: &Arc<Self>, whom: &Impersonation) -> Made<Arc<Held>> {
+    pub(super) async fn person(self: &Arc<Self>, whom: &Impersonation) -> Made<Arc<Held>> {
         let make = || {
             let (inner, whom) = (Arc::clone(self), whom.clone());
             async move { inner.impersonate(&whom).await.map(|held| (Arc::clone(&held), held.until())) }
@@ -172,7 +172,7 @@ impl Supply {
     }
 
     /// The account's own credential; renewed behind the back of those who use it, once half of its life is over.
-    async fn account(self: &Arc<Self>, name: &AccountName) -> Made<Arc<Held>> {
+    pub(super) async fn account(self: &Arc<Self>, name: &AccountName) -> Made<Arc<Held>> {
         let make = || {
             let (inner, name) = (Arc::clone(self), name.clone());
             async move { inner.log_on(&name).await.map(|held| (Arc::clone(&held), held.until())) }

@@ -304,6 +304,11 @@ impl From<CredentialError> for Refusal {
                 Reply::Fault(FaultKind::EndpointUnavailable),
                 "the gateway's own account can't log on",
             ),
+            CredentialError::GroupsUnknown { .. } => (
+                Blame::Backend,
+                Reply::Fault(FaultKind::AccessDenied),
+                "the realm does not say which groups this person is in, and access here depends on it",
+            ),
             CredentialError::Refused { .. } => {
                 (Blame::Backend, Reply::Fault(FaultKind::AccessDenied), "the realm refused a ticket for this host")
             }

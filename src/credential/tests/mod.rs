@@ -2,5 +2,6 @@
 
 mod flights;
 mod identity;
+mod logon;
 mod realm;
 mod support;
