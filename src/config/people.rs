@@ -219,7 +219,9 @@ fn groups(reader: &Reader, realms: &Realms) -> BTreeMap<GroupName, Group> {
         let members =
             members.filter_map(|(index, text)| principal(reader, &list.index(index), text, realms)).collect();
         let sid = file.sid.as_ref().and_then(|text| {
-            let sid = text.parse::<Sid>().map_err(|error| format!("`{text}` is none: {error}"));
+            let sid = text.parse::<Sid>().map_err(|_| {
+                format!("`{text}` is no security identifier; write it like S-1-5-21-1-2-3-1104")
+            });
             reader.take(&key.name("sid"), sid)
         });
         if file.members.is_empty() && file.sid.is_none() {

@@ -57,10 +57,13 @@ impl Supply {
         wanted: Option<&'s AccountName>,
     ) -> Option<&'s AccountName> {
         let accounts = &self.settings.accounts;
-        let of_realm = |keys: &str| keys.rsplit_once('@').is_some_and(|(_, realm)| realm == principal.realm());
+        let of_realm =
+            |keys: &str| keys.rsplit_once('@').is_some_and(|(_, realm)| realm == principal.realm());
         wanted
             .filter(|account| accounts.contains_key(*account))
-            .or_else(|| accounts.iter().find(|(_, keys)| of_realm(&keys.principal)).map(|(account, _)| account))
+            .or_else(|| {
+                accounts.iter().find(|(_, keys)| of_realm(&keys.principal)).map(|(account, _)| account)
+            })
             .or_else(|| accounts.keys().next())
     }
 

@@ -85,7 +85,9 @@ impl<'b> Reader<'b> {
             return Err(LogonInfoError::Malformed { what: "a security identifier" });
         }
         let bytes = self.take(8 + 4 * parts)?;
-        Sid::from_bytes(bytes).map(Some).map_err(|_| LogonInfoError::Malformed { what: "a security identifier" })
+        Sid::from_bytes(bytes)
+            .map(Some)
+            .map_err(|_| LogonInfoError::Malformed { what: "a security identifier" })
     }
 
     /// An array of `GROUP_MEMBERSHIP` that is to have `count` entries.

@@ -137,8 +137,8 @@ fn groups_come_from_the_domain_from_elsewhere_and_from_the_resource_domain() {
     };
     let (user, groups) = texts(&written.parse().unwrap());
     assert_eq!(user, "S-1-5-21-1-2-3-1104");
-    let wanted =
-        ["21-1-2-3-513", "21-1-2-3-1110", "21-7-7-7-1200", "21-9-9-9-600", "32-544"].map(|rest| format!("S-1-5-{rest}"));
+    let wanted = ["21-1-2-3-513", "21-1-2-3-1110", "21-7-7-7-1200", "21-9-9-9-600", "32-544"]
+        .map(|rest| format!("S-1-5-{rest}"));
     assert_eq!(groups, wanted);
 }
 
