@@ -103,6 +103,13 @@ impl Authenticated {
         let groups = groups.iter().map(|name| GroupName::new(*name)).collect();
         Self { principal, groups, method, evidence: "test".to_owned(), grounds: Grounds::Nothing }
     }
+
+    /// The same person, who brought something along.
+    #[cfg(test)]
+    #[must_use]
+    pub(crate) fn with_grounds(self, grounds: Grounds) -> Self {
+        Self { grounds, ..self }
+    }
 }
 
 impl fmt::Debug for Grounds {

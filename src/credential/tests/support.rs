@@ -19,12 +19,22 @@ use crate::{
 
 /// Runs `body` in a process whose libkrb5 knows a new realm alone. `test` is the full name of the test that calls this.
 pub(super) fn in_realm<F: Future<Output = ()>>(test: &str, arguments: &[&str], body: impl FnOnce(Kdc) -> F) {
+    in_realm_of("mit-realm.sh", test, arguments, body);
+}
+
+/// The same in the realm that this script makes.
+pub(super) fn in_realm_of<F: Future<Output = ()>>(
+    script: &'static str,
+    test: &str,
+    arguments: &[&str],
+    body: impl FnOnce(Kdc) -> F,
+) {
     if let Some(dir) = std::env::var_os(REALM_DIR) {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         return runtime.block_on(body(Kdc { dir: PathBuf::from(dir) }));
     }
-    let up = Up::new(arguments);
+    let up = Up::new(script, arguments);
     let (_, name) = test.split_once("::").unwrap();
     let status = Command::new(std::env::current_exe().unwrap())
         .args([name, "--exact", "--nocapture"])
@@ -48,22 +58,23 @@ pub(super) use test_name;
 /// A running realm that ends with this value.
 struct Up {
     realm: PathBuf,
+    script: &'static str,
     _dir: tempfile::TempDir,
 }
 
 impl Up {
-    fn new(arguments: &[&str]) -> Self {
+    fn new(script: &'static str, arguments: &[&str]) -> Self {
         // The directory's socket is there a moment before it answers; on a busy machine that moment can be missed.
-        let tries = std::iter::repeat_with(|| Self::attempt(arguments));
-        tries.take(3).find_map(Result::ok).unwrap_or_else(|| Self::attempt(arguments).unwrap())
+        let tries = std::iter::repeat_with(|| Self::attempt(script, arguments));
+        tries.take(3).find_map(Result::ok).unwrap_or_else(|| Self::attempt(script, arguments).unwrap())
     }
 
-    fn attempt(arguments: &[&str]) -> Result<Self, String> {
+    fn attempt(name: &'static str, arguments: &[&str]) -> Result<Self, String> {
         let dir = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let up = Self { realm: dir.path().join("realm"), _dir: dir };
+        let up = Self { realm: dir.path().join("realm"), script: name, _dir: dir };
         let output =
-            script().arg("up").arg(&up.realm).arg(port.to_string()).args(arguments).output().unwrap();
+            script(name).arg("up").arg(&up.realm).arg(port.to_string()).args(arguments).output().unwrap();
         if output.status.success() {
             Ok(up)
         } else {
@@ -74,13 +85,13 @@ impl Up {
 
 impl Drop for Up {
     fn drop(&mut self) {
-        drop(script().arg("down").arg(&self.realm).output());
+        drop(script(self.script).arg("down").arg(&self.realm).output());
     }
 }
 
-fn script() -> Command {
+fn script(name: &str) -> Command {
     let mut command = Command::new("bash");
-    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/mit-realm.sh"));
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab").join(name));
     command
 }
 
