@@ -311,10 +311,13 @@ where
     K: Clone + Eq + Hash + Display + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    async fn fly(self, making: impl Future<Output = Made<(V, Instant)>>) {
+    async fn fly(mut self, making: impl Future<Output = Made<(V, Instant)>>) {
         let made = making.await;
         let made = self.flights.land(&self.key, self.number, made);
-        self.sender.send_replace(Some(made));
+        let sender = std::mem::replace(&mut self.sender, watch::channel(None).0);
+        // Before anybody hears of it: whoever then forgets what was made is the last to hold it.
+        drop(self);
+        sender.send_replace(Some(made));
     }
 }
 
