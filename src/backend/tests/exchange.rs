@@ -28,22 +28,24 @@ use crate::{
     wsman::Envelope,
 };
 
-const GET: &str = include_str!("../../../tests/corpus/soap/soap-wmi-config/get-config.request.xml");
+pub(super) const GET: &str = include_str!("../../../tests/corpus/soap/soap-wmi-config/get-config.request.xml");
 const COMMAND: &str = include_str!("../../../tests/corpus/soap/soap-cmd-pypsrp/02-Command.request.xml");
 
 /// What a test asks for.
-struct Wish {
-    auth: BackendAuth,
-    https: bool,
-    keytab: &'static str,
-    limits: Limits,
-    script: Script,
+pub(super) struct Wish {
+    pub(super) auth: BackendAuth,
+    pub(super) choice: CredentialChoice,
+    pub(super) https: bool,
+    pub(super) keytab: &'static str,
+    pub(super) limits: Limits,
+    pub(super) script: Script,
 }
 
 impl Wish {
-    fn of(script: impl Fn(usize, usize) -> Act + Send + Sync + 'static) -> Self {
+    pub(super) fn of(script: impl Fn(usize, usize) -> Act + Send + Sync + 'static) -> Self {
         let script: Script = Arc::new(script);
-        Self { auth: BackendAuth::Kerberos, https: false, keytab: "web01", limits: limits(), script }
+        let choice = CredentialChoice::S4u { account: AccountName::new("delegation") };
+        Self { auth: BackendAuth::Kerberos, choice, https: false, keytab: "web01", limits: limits(), script }
     }
 
     /// `act` for the first request of the first connection, honesty else.
@@ -56,8 +58,8 @@ impl Wish {
 }
 
 /// A gateway's stages in front of one host.
-struct Lab {
-    host: Host,
+pub(super) struct Lab {
+    pub(super) host: Host,
     backends: Backends,
     credentials: Credentials,
     policy: Policy,
@@ -66,7 +68,7 @@ struct Lab {
 }
 
 impl Lab {
-    async fn new(kdc: &Kdc, wish: Wish) -> Self {
+    pub(super) async fn new(kdc: &Kdc, wish: Wish) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let door = door();
         let (tls, ca_file) = if wish.https { tls(dir.path()) } else { (None, None) };
@@ -77,7 +79,7 @@ impl Lab {
         let scheme = if wish.https { "https" } else { "http" };
         let url = format!("{scheme}://{{host}}:{}/wsman", host.port);
         let policy = Policy::new(policy::Settings {
-            routes: vec![route(&url, wish.auth, BackendTls { ca_file })],
+            routes: vec![route(&url, Approach { auth: wish.auth, choice: wish.choice }, BackendTls { ca_file })],
             remote_access_groups: BTreeSet::new(),
             deny: Who::default(),
             s4u_allow: HashSet::new(),
@@ -92,7 +94,15 @@ impl Lab {
     async fn exchange(&self, person: &str, text: &str) -> Result<Answers, BackendError> {
         let realms = Realms::new([("CORP.EXAMPLE".to_owned(), Realm::default())]);
         let principal = realms.principal(person, "CORP.EXAMPLE").unwrap();
-        let person = Authenticated::for_test(principal, &[], AuthMethod::Certificate);
+        self.exchange_as(&Authenticated::for_test(principal, &[], AuthMethod::Certificate), text).await
+    }
+
+    /// What the host answers to somebody who brought something.
+    pub(super) async fn exchange_as(
+        &self,
+        person: &Authenticated,
+        text: &str,
+    ) -> Result<Answers, BackendError> {
         let path = "/hosts/web01.corp.example/wsman";
         let target = RequestTarget { listener: "fleet", server_name: None, path };
         let destination = self.policy.select(&target).unwrap();
@@ -103,8 +113,8 @@ impl Lab {
             enumeration: None,
             creates_shell: false,
         };
-        let permit = self.policy.permit(&person, &destination, &asked, Instant::now()).unwrap();
-        let credential = self.credentials.translate(&person, &permit).await.unwrap();
+        let permit = self.policy.permit(person, &destination, &asked, Instant::now()).unwrap();
+        let credential = self.credentials.translate(person, &permit).await.unwrap();
         let recorded = self.audit.intend(self.audit.begin(), audit::BeforeRun::BestEffort).await.unwrap();
         let envelope =
             Envelope::parse(text.to_owned().into(), None, &crate::wsman::Limits::default()).unwrap();
@@ -136,7 +146,7 @@ impl Lab {
         }
     }
 
-    fn stats(&self) -> Stats {
+    pub(super) fn stats(&self) -> Stats {
         self.backends.stats()
     }
 }
@@ -150,7 +160,7 @@ pub(super) fn door() -> Arc<Door> {
     }))
 }
 
-fn route(url: &str, auth: BackendAuth, tls: BackendTls) -> Route {
+fn route(url: &str, approach: Approach, tls: BackendTls) -> Route {
     let url = UrlTemplate::parse(url).unwrap();
     let everybody = Who { realms: BTreeSet::from(["CORP.EXAMPLE".to_owned()]), ..Who::default() };
     Route {
@@ -166,10 +176,7 @@ fn route(url: &str, auth: BackendAuth, tls: BackendTls) -> Route {
         backend: BackendRule {
             spns: vec![SpnTemplate::for_host(&url.host).unwrap()],
             url,
-            approaches: BTreeMap::from([(
-                AuthMethod::Certificate,
-                Approach { auth, choice: CredentialChoice::S4u { account: AccountName::new("delegation") } },
-            )]),
+            approaches: BTreeMap::from([(AuthMethod::Certificate, approach)]),
             tls,
         },
         rules: vec![Rule {

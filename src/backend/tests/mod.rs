@@ -2,6 +2,7 @@
 
 mod exchange;
 mod host;
+mod logons;
 mod methods;
 mod network;
 mod other_host;
