@@ -63,6 +63,7 @@ impl Lab {
         (line, dir): (Option<Line>, tempfile::TempDir),
         trusted: &str,
     ) -> Self {
+        let name = if let Speaks::Pyspnego = speaks { r"EXAMPLE\alice" } else { r"{host}\ops" };
         let host = OtherHost::start(speaks, line.as_ref()).await;
         let scheme = if line.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://web01.corp.example:{}/wsman", host.port);
@@ -80,7 +81,7 @@ impl Lab {
             BackendAuth::Certificate => Account::Certificate(certificate_files(dir.path())),
             _ => Account::Password {
                 principal: None,
-                name: LoginName::parse(r"{host}\ops").unwrap(),
+                name: LoginName::parse(name).unwrap(),
                 password: {
                     let password = Arc::clone(&password);
                     PasswordSource::new(move || Ok(SecretString::from(*password.lock().unwrap())))
@@ -268,6 +269,17 @@ async fn a_wrong_password_is_said_to_be_one_and_uac_is_named_and_no_body_was_sen
         assert!(lab.host.requests().is_empty());
         assert_eq!(lab.host.seen().len(), 2, "one try");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pyspnego_takes_the_password_and_opens_what_was_sealed() {
+    let lab = Lab::new(BackendAuth::Ntlm, Speaks::Pyspnego).await;
+    lab.assert_seen("EXAMPLE\\alice").await;
+    lab.assert_seen("EXAMPLE\\alice").await;
+    assert_eq!(lab.host.connections(), 1);
+    lab.change_password("wrong");
+    assert_eq!(lab.reason().await, "rejected");
+    assert_eq!(lab.host.requests().len(), 2);
 }
 
 /// Invariant I4: what proves nothing of its host is spoken to listed hosts only, and the proof is about that very host.

@@ -1,10 +1,12 @@
 //! A host that knows people by password or certificate, in this process, and notes what it saw.
 
 use std::{
+    io::{BufRead as _, BufReader, Write as _},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls::{RootCertStore, ServerConfig, pki_types::PrivateKeyDer, server::WebPkiClientVerifier};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
@@ -45,6 +47,8 @@ pub(super) type Answering = Arc<dyn Fn(&Seen) -> Vec<u8> + Send + Sync>;
 pub(super) enum Speaks {
     /// NTLM, for the account and its NT hash.
     Ntlm(&'static str),
+    /// NTLM as pyspnego speaks it, for `EXAMPLE\alice`.
+    Pyspnego,
     /// Whatever this answers.
     Http(Answering),
 }
@@ -117,6 +121,9 @@ struct Serving {
 
 impl Serving {
     async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S, channel: Channel) {
+        if let Speaks::Pyspnego = self.speaks {
+            return self.serve_by_pyspnego(stream).await;
+        }
         let (mut acceptor, mut context): (Option<Acceptor>, Option<ntlm::SecurityContext>) = (None, None);
         loop {
             let Some((head, body)) = read_request(&mut stream, false).await else { return };
@@ -144,12 +151,86 @@ impl Serving {
                 (Some(answer), ..) => answer,
                 (None, Speaks::Http(answering), _) => answering(&seen),
                 (None, Speaks::Ntlm(_), Some(context)) => sealed_or_not(&seen, context, &body, channel),
-                (None, Speaks::Ntlm(_), None) => OFFER.into(),
+                (None, Speaks::Ntlm(_) | Speaks::Pyspnego, _) => OFFER.into(),
             };
             if stream.write_all(&answer).await.is_err() || stream.flush().await.is_err() {
                 return;
             }
         }
+    }
+}
+
+impl Serving {
+    /// Over http alone: the tokens, and then the sealed bodies, are another implementation's.
+    async fn serve_by_pyspnego<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S) {
+        let mut peer = Pyspnego::start();
+        let mut identity = None;
+        loop {
+            let Some((head, body)) = read_request(&mut stream, false).await else { return };
+            let answer = if let Some((_, token)) = authorization(&head) {
+                let told = peer.ask(&format!("step {}", STANDARD.encode(token)));
+                match told.split(' ').collect::<Vec<_>>()[..] {
+                    ["token", token, "open"] => leg("401 Unauthorized", &STANDARD.decode(token).unwrap()),
+                    ["token", _, "done"] => {
+                        identity = Some(peer.ask("who").split_once(' ').unwrap().1.to_owned());
+                        b"HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n".to_vec()
+                    }
+                    _ => OFFER.into(),
+                }
+            } else {
+                let kind = field(&head, "Content-Type").unwrap();
+                let parts = sealed::decode(kind, &body, &Limits::default()).unwrap();
+                let (header, data) = (STANDARD.encode(parts.header), STANDARD.encode(parts.data));
+                let plain = peer.ask(&format!("unwrap {header} {data}"));
+                assert!(plain.starts_with("plain PD94") || plain.starts_with("plain PHM6"), "{plain}");
+                let text = soap(identity.as_deref().unwrap());
+                let sealed = peer.ask(&format!("wrap {}", STANDARD.encode(&text)));
+                let mut parts = sealed.split(' ').skip(1).map(|part| STANDARD.decode(part).unwrap());
+                let (header, data) = (parts.next().unwrap(), parts.next().unwrap());
+                let body = sealed::encode(Protocol::Spnego, Charset::Utf8, text.len(), &header, &data);
+                message("200 ", sealed::content_type(Protocol::Spnego), &body)
+            };
+            let seen =
+                Seen { connection: self.connection, head, body_bytes: body.len(), identity: identity.clone() };
+            self.notes.lock().unwrap().push(seen);
+            if stream.write_all(&answer).await.is_err() || stream.flush().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// pyspnego in a process of its own, which ends with this.
+struct Pyspnego {
+    process: std::process::Child,
+    answers: BufReader<std::process::ChildStdout>,
+}
+
+impl Pyspnego {
+    fn start() -> Self {
+        let python = concat!(env!("CARGO_MANIFEST_DIR"), "/target/lab/venv/bin/python3");
+        let mut process = std::process::Command::new(python)
+            .args(["-c", include_str!("../../ntlm/tests/peer.py"), "accept", "raw", "-"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{python}: {error}; tests/lab/install.sh makes it"));
+        let answers = BufReader::new(process.stdout.take().unwrap());
+        Self { process, answers }
+    }
+
+    fn ask(&mut self, line: &str) -> String {
+        writeln!(self.process.stdin.as_mut().unwrap(), "{line}").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        answer.trim_end().to_owned()
+    }
+}
+
+impl Drop for Pyspnego {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
     }
 }
 
@@ -173,8 +254,7 @@ fn sealed_or_not(seen: &Seen, context: &mut ntlm::SecurityContext, body: &[u8], 
 const OFFER: &str = "HTTP/1.1 401 \r\nWWW-Authenticate: Negotiate\r\nWWW-Authenticate: Basic realm=\"WSMAN\"\r\nContent-Length: 0\r\n\r\n";
 
 fn leg(status: &str, token: &[u8]) -> Vec<u8> {
-    use base64::Engine as _;
-    let token = base64::engine::general_purpose::STANDARD.encode(token);
+    let token = STANDARD.encode(token);
     format!("HTTP/1.1 {status}\r\nWWW-Authenticate: Negotiate {token}\r\nContent-Length: 0\r\n\r\n").into_bytes()
 }
 
