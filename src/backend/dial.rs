@@ -66,8 +66,7 @@ impl Dial<'_> {
         let Some(anchors) = self.anchors else {
             return Ok(Dialled { transport: Box::new(stream), certificate: None, showed_certificate: false });
         };
-        let secured =
-            timeout_at(deadline, secure(stream, self.endpoint, (anchors, self.certificate))).await;
+        let secured = timeout_at(deadline, secure(stream, self.endpoint, (anchors, self.certificate))).await;
         let secured = secured.map_err(|_| timed_out())??;
         let (certificate, showed_certificate) =
             (Some(secured.certificate.as_ref().to_vec()), secured.showed_certificate);

@@ -104,7 +104,9 @@ pub(crate) enum BackendError {
         text: String,
     },
     /// The host offers less than the configuration says.
-    #[error("{endpoint} does not offer {wanted} but {offered}; nothing else than what is configured is ever used")]
+    #[error(
+        "{endpoint} does not offer {wanted} but {offered}; nothing else than what is configured is ever used"
+    )]
     Downgrade {
         /// The host.
         endpoint: Endpoint,

@@ -40,8 +40,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use self::{
-    exchange::Visit,
     digest::Memory,
+    exchange::Visit,
     key::{ConnectionKey, Protection},
     pool::{Pool, PoolLimits},
     proved::Proved,
@@ -115,7 +115,16 @@ impl Backends {
             idle_for: limits.idle,
         };
         let pool = Pool::new(bounds, |proved: &mut Proved| proved.wire.is_quiet(), Arc::clone(&counters));
-        Self { limits, generation, resolver, door, trust: Trust::default(), memory: Memory::default(), pool, counters }
+        Self {
+            limits,
+            generation,
+            resolver,
+            door,
+            trust: Trust::default(),
+            memory: Memory::default(),
+            pool,
+            counters,
+        }
     }
 
     /// Sends what the permit allows and the record holds, as whom the credential says.

@@ -132,7 +132,8 @@ pub(super) async fn secure(
     let shown = own.map(|own| Arc::new(Shown { key: Arc::clone(own.key()), asked: AtomicBool::new(false) }));
     let mut config = Arc::clone(&anchors.config);
     if let Some(shown) = &shown {
-        Arc::make_mut(&mut config).client_auth_cert_resolver = Arc::clone(shown) as _;
+        let resolver: Arc<dyn ResolvesClientCert> = Arc::<Shown>::clone(shown);
+        Arc::make_mut(&mut config).client_auth_cert_resolver = resolver;
     }
     let connector = TlsConnector::from(config);
     let stream = connector.connect(name, stream).await.map_err(failed)?;

@@ -39,6 +39,7 @@ pub(crate) use service::{CbtHardening, Client, Service};
 
 use crate::{
     authn::{CertMappings, GroupName, Realms},
+    gssapi::check_keytab,
     policy::{self, AccountName},
 };
 use file::{AuditFile, ROOT_KEYS};
@@ -126,14 +127,33 @@ impl Config {
     /// Every file that the gateway could not or should not work with.
     pub fn check_files(&self) -> Result<(), ConfigErrors> {
         let wrong = self.files.iter().filter_map(|file| check_file(file).err().map(|what| file.error(what)));
-        let errors: Vec<ConfigError> = wrong.collect();
+        let mut errors: Vec<ConfigError> = wrong.collect();
+        if errors.is_empty() {
+            errors.extend(self.check_delegation());
+        }
         ConfigErrors::of(errors)
+    }
+
+    /// Where a route passes clients' tickets on: whether `service.keytab` holds the account that may.
+    fn check_delegation(&self) -> Option<ConfigError> {
+        let approaches = self.policy.routes.iter().flat_map(|route| route.backend.approaches.values());
+        let by_ticket = |approach: &policy::Approach| {
+            approach.choice == (policy::CredentialChoice::Ticket { forwarded: false })
+        };
+        let keytab = self.service.keytab.as_ref().filter(|_| approaches.clone().any(by_ticket))?;
+        let held = self.accounts.values().any(|account| match account {
+            Account::Keytab { principal, .. } => check_keytab(keytab, Some(principal)).is_ok(),
+            Account::Password { .. } | Account::Certificate(_) => false,
+        });
+        let what = "a route passes clients' tickets on, and this keytab holds no account that could; add the delegation account's keys to it";
+        (!held).then(|| self.wrong_file(keytab, what.to_owned()))
     }
 
     /// What there is, in one line for people.
     #[must_use]
     pub fn summary(&self) -> String {
-        let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+        let count =
+            |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
         let rules = self.policy.routes.iter().map(|route| route.rules.len()).sum();
         [
             count(self.listeners.len(), "listener"),

@@ -431,13 +431,7 @@ const REFUSALS: &[Refusal] = &[
     ("http://{host}:5985/wsman", "ftp://{host}/wsman", "ftp", "routes[0].backend.url", "begins with http"),
     ("http://{host}:5985/wsman", "http://x{host}/wsman", "x{host}", "routes[0].backend.url", "labels"),
     ("auth: kerberos", "auth: ntlm", "auth: ntlm", "routes[0].backend.auth", "write one of"),
-    (
-        "auth: kerberos",
-        "auth: certificate",
-        "auth: certificate",
-        "routes[0].backend.auth",
-        "use https",
-    ),
+    ("auth: kerberos", "auth: certificate", "auth: certificate", "routes[0].backend.auth", "use https"),
     (
         "digest: true }",
         "kerberos: false }",
@@ -474,7 +468,13 @@ const REFUSALS: &[Refusal] = &[
         "routes[0].backend.spn[1]",
         "service principal name",
     ),
-    ("auth: kerberos", "auth: kerberos\n      spn: []", "spn", "routes[0].backend.spn", "a list of such names"),
+    (
+        "auth: kerberos",
+        "auth: kerberos\n      spn: []",
+        "spn",
+        "routes[0].backend.spn",
+        "a list of such names",
+    ),
     (
         "credential: s4u",
         "credential: { account: other }",

@@ -93,8 +93,7 @@ impl Supply {
     ) -> Made<BackendCredential> {
         let (_, password, digest) = self.secret(name).await?;
         let key = Brought::Password { account: name.clone(), digest };
-        let source =
-            Source::Brought(key, Secret::Password { principal: principal.to_owned(), password });
+        let source = Source::Brought(key, Secret::Password { principal: principal.to_owned(), password });
         let ticketed = self.ticketed(&source, spns, &self.counts.service_tickets).await?;
         Ok(BackendCredential::ticket(ticketed, ACCOUNT, Evidence::Password(digest)))
     }
@@ -110,7 +109,8 @@ impl Supply {
         let credential = match self.door.from_password(principal, password).await {
             Ok(credential) => credential,
             Err(error) => {
-                let keys = "its password; compare `accounts` with the realm, and look whether the account is locked";
+                let keys =
+                    "its password; compare `accounts` with the realm, and look whether the account is locked";
                 return Err(CredentialError::of(Question::Logon { account: name, principal, keys }, error));
             }
         };
@@ -121,7 +121,8 @@ impl Supply {
     /// The user name and password of an account, for a host that takes nothing better.
     pub(super) async fn by_login(&self, name: &AccountName, host: &EndpointHost) -> Made<BackendCredential> {
         let (login_name, password, digest) = self.secret(name).await?;
-        let local = matches!(self.settings.accounts.get(name), Some(Account::Password { principal: None, .. }));
+        let local =
+            matches!(self.settings.accounts.get(name), Some(Account::Password { principal: None, .. }));
         let unreadable = || CredentialError::Unreadable {
             account: name.clone(),
             cause: format!("{host} has no name that could be its computer's"),
@@ -167,11 +168,7 @@ impl Supply {
 /// The person's own name and password, for a host that takes nothing better.
 ///
 /// The name carries its realm, so that no host can take it for an account of its own that happens to be called the same.
-pub(super) fn own_login(
-    principal: &Principal,
-    grounds: &Grounds,
-    until: Instant,
-) -> Made<BackendCredential> {
+pub(super) fn own_login(principal: &Principal, grounds: &Grounds, until: Instant) -> Made<BackendCredential> {
     let Grounds::Password { password, .. } = grounds else {
         return Err(ungrounded(principal, "password", grounds));
     };

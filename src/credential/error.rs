@@ -74,9 +74,7 @@ pub(crate) enum CredentialError {
     #[error("no account `{0}` with what the route needs is configured under `accounts`")]
     UnknownAccount(AccountName),
     /// The gateway's own account cannot log on.
-    #[error(
-        "the gateway's own account `{account}` ({principal}) cannot log on with {keys}"
-    )]
+    #[error("the gateway's own account `{account}` ({principal}) cannot log on with {keys}")]
     OwnAccount {
         /// The account.
         account: AccountName,
@@ -125,7 +123,9 @@ pub(crate) enum CredentialError {
         source: Arc<GssError>,
     },
     /// The clocks are too far apart.
-    #[error("the clocks of this machine and the KDC differ too much for a ticket of `{principal}`; look at both machines' time")]
+    #[error(
+        "the clocks of this machine and the KDC differ too much for a ticket of `{principal}`; look at both machines' time"
+    )]
     Skew {
         /// Whose ticket was wanted.
         principal: String,
@@ -244,9 +244,9 @@ pub(super) enum Question<'a> {
 impl<'a> Question<'a> {
     fn principal(self) -> &'a str {
         match self {
-            Self::Logon { principal, .. } | Self::Person { principal, .. } | Self::Ticket { principal, .. } => {
-                principal
-            }
+            Self::Logon { principal, .. }
+            | Self::Person { principal, .. }
+            | Self::Ticket { principal, .. } => principal,
         }
     }
 

@@ -200,8 +200,7 @@ where
         let (made, until) = match made {
             Ok((value, until)) => (Ok(value), until),
             Err(error) => {
-                let refusals =
-                    if error.is_wrong_password() { WRONG_PASSWORDS } else { self.terms.refusals };
+                let refusals = if error.is_wrong_password() { WRONG_PASSWORDS } else { self.terms.refusals };
                 let until = if error.is_lasting() { now + refusals } else { now };
                 (Err(error), until)
             }

@@ -212,9 +212,17 @@ mod tests {
     #[test]
     fn a_name_that_does_not_say_whose_it_is_or_could_be_read_otherwise_is_refused() {
         assert_eq!(LoginName::parse("Administrator"), Err(LoginNameError::NoPlace));
-        for text in
-            [r".\Administrator", r"\a", r"BOX\", "@R", "a@", r"BOX\a:b", r"BOX\a b", "BOX\\a\r\nX: y", r"B\a\b"]
-        {
+        for text in [
+            r".\Administrator",
+            r"\a",
+            r"BOX\",
+            "@R",
+            "a@",
+            r"BOX\a:b",
+            r"BOX\a b",
+            "BOX\\a\r\nX: y",
+            r"B\a\b",
+        ] {
             assert_eq!(LoginName::parse(text), Err(LoginNameError::Malformed), "{text:?}");
         }
     }

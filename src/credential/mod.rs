@@ -31,7 +31,7 @@ mod tests;
 pub(crate) use account::{Account, CertificateFiles, ClientCertificate, Keys, PasswordSource};
 pub(crate) use error::CredentialError;
 pub(crate) use flights::CacheStats;
-pub(crate) use login::{Login, LoginName, LoginNameError};
+pub(crate) use login::{Login, LoginName};
 pub(crate) use supplied::{BackendCredential, Evidence, Means};
 
 use self::{
@@ -124,9 +124,7 @@ impl Credentials {
         }
         match permit.auth() {
             BackendAuth::Kerberos | BackendAuth::Negotiate => self.ticket(person, permit).await,
-            BackendAuth::Ntlm | BackendAuth::Basic | BackendAuth::Digest => {
-                self.login(person, permit).await
-            }
+            BackendAuth::Ntlm | BackendAuth::Basic | BackendAuth::Digest => self.login(person, permit).await,
             BackendAuth::Certificate => self.certificate(person, permit).await,
         }
     }
@@ -189,9 +187,7 @@ impl Credentials {
         permit: &OperationPermit,
     ) -> Result<BackendCredential, CredentialError> {
         match permit.credential() {
-            CredentialChoice::Account { account } => {
-                self.0.by_login(account, &permit.endpoint().host).await
-            }
+            CredentialChoice::Account { account } => self.0.by_login(account, &permit.endpoint().host).await,
             // The configuration refuses the other two: they hold no password.
             CredentialChoice::Password | CredentialChoice::S4u { .. } | CredentialChoice::Ticket { .. } => {
                 let until = Instant::now() + self.0.settings.max_age;

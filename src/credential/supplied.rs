@@ -63,17 +63,16 @@ impl BackendCredential {
         Self { proof: Proof::Ticket(held, spn), identity, kind, evidence, until }
     }
 
-    pub(super) fn password(
-        login: Login,
-        kind: &'static str,
-        digest: PasswordDigest,
-        until: Instant,
-    ) -> Self {
+    pub(super) fn password(login: Login, kind: &'static str, digest: PasswordDigest, until: Instant) -> Self {
         let (identity, evidence) = (login.sent().to_owned(), Evidence::Password(digest));
         Self { proof: Proof::Password(Arc::new(login)), identity, kind, evidence, until }
     }
 
-    pub(super) fn certificate(certificate: Arc<ClientCertificate>, kind: &'static str, until: Instant) -> Self {
+    pub(super) fn certificate(
+        certificate: Arc<ClientCertificate>,
+        kind: &'static str,
+        until: Instant,
+    ) -> Self {
         let evidence = Evidence::Certificate(certificate.fingerprint());
         let identity = certificate.name();
         Self { proof: Proof::Certificate(certificate), identity, kind, evidence, until }

@@ -182,7 +182,7 @@ impl Supply {
                 Err(error) => return Err(error),
             }
         }
-        Err(last.unwrap_or(CredentialError::Ungrounded {
+        Err(last.unwrap_or_else(|| CredentialError::Ungrounded {
             principal: held.credential().name().to_owned(),
             wanted: "ticket",
             brought: "it to a host that has no service principal name",

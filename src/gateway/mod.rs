@@ -8,6 +8,7 @@
 //! INVARIANT: one task serves one client connection; what the connection has proved is a local variable of that task and dies with it.
 
 mod assembly;
+mod at_host;
 mod refusal;
 mod reload;
 mod reply;

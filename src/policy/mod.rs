@@ -40,7 +40,7 @@ pub(crate) use route::{
 };
 pub(crate) use rules::{Rule, When, Who};
 pub(crate) use spn::{Spn, SpnClass, SpnError, SpnTemplate};
-pub(crate) use trusted_hosts::{TrustedHost, TrustedHosts, TrustedHostsError};
+pub(crate) use trusted_hosts::{TrustedHosts, TrustedHostsError};
 
 use crate::authn::{Accept, AuthMethod, Authenticated, GroupName, Principal};
 use index::RouteIndex;
@@ -142,13 +142,8 @@ impl Destination {
         self.spns.first()
     }
 
-    /// As whom somebody who comes in by `method` goes there.
-    pub(crate) fn credential(&self, method: AuthMethod) -> Option<&CredentialChoice> {
-        self.approach(method).map(|approach| &approach.choice)
-    }
-
     /// How and as whom somebody who comes in by `method` goes there.
-    pub(crate) fn approach(&self, method: AuthMethod) -> Option<&Approach> {
+    fn approach(&self, method: AuthMethod) -> Option<&Approach> {
         self.route.backend.approaches.get(&method)
     }
 }

@@ -99,9 +99,7 @@ fn what_can_not_be_answered_as_it_should_be_is_not_answered() {
 #[test]
 fn a_nonce_is_answered_once_from_the_beginning_and_never_in_a_weaker_way() {
     let (memory, host) = (Memory::default(), host_key());
-    let begin = |text: String| {
-        Digest::begin(&login(r"BOX\ops", "x"), &[text], (&memory, &host)).map(drop)
-    };
+    let begin = |text: String| Digest::begin(&login(r"BOX\ops", "x"), &[text], (&memory, &host)).map(drop);
     begin(asked("SHA-256")).unwrap();
     assert_eq!(begin(asked("SHA-256")), Err(DigestError::Replayed));
     assert_eq!(begin(asked("MD5").replace(NONCE, "two")), Err(DigestError::Weaker));

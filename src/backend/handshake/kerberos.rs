@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Ended, Handshake, MOST_LEGS, Reply};
+use super::{Ended, Handshake, MOST_LEGS, Reply, not_begun};
 use crate::{
     backend::{
         error::{BackendError, HandshakeCause},
@@ -43,13 +43,12 @@ impl Handshake<'_> {
         };
         let target = spn.to_string();
         let first = self.door.initiate(credential, &target, mechanism, bindings).await;
-        let (initiator, mut token) =
-            first.map_err(|error| self.not_begun(&target, HandshakeCause::Gss(error)))?;
+        let (initiator, mut token) = first.map_err(|error| not_begun(&target, HandshakeCause::Gss(error)))?;
         let mut side = Side::Waiting(initiator);
         for _ in 0..MOST_LEGS {
             let reply = self.leg(wire, Some(&token)).await?;
             let keep_alive = reply.keep_alive;
-            match self.advance(side, reply, spn)? {
+            match self.advance(side, &reply, spn)? {
                 Progress::Next(next, answer) => (side, token) = (next, answer),
                 Progress::Proved(context) => {
                     self.may_go_on(wire, keep_alive)?;
@@ -61,11 +60,10 @@ impl Handshake<'_> {
         Err(self.unexpected("it takes more than three legs"))
     }
 
-    fn advance(&self, side: Side, reply: Reply, spn: &Spn) -> Result<Progress, BackendError> {
+    fn advance(&self, side: Side, reply: &Reply, spn: &Spn) -> Result<Progress, BackendError> {
         let (endpoint, theirs) = (|| self.endpoint.clone(), || Box::new(spn.clone()));
         let token = self.token(&reply.challenges)?;
-        let rejected =
-            |source: Option<GssError>| self.rejected(&reply.challenges, source.map(Into::into));
+        let rejected = |source: Option<GssError>| self.rejected(&reply.challenges, source.map(Into::into));
         match (reply.status, side, token) {
             (200, Side::Waiting(initiator), Some(token)) => match initiator.step(&token) {
                 Ok(Initiated::Established(context, None)) => Ok(Progress::Proved(context)),

@@ -63,8 +63,7 @@ impl Handshake<'_> {
     /// Where the host does not prove who it is, or does not let the gateway in.
     pub(super) async fn run(&self, dialled: Dialled, open: Open) -> Result<Proved, BackendError> {
         let bindings = dialled.certificate.as_deref().map(ChannelBindings::tls_server_end_point).transpose();
-        let bindings =
-            bindings.map_err(|error| self.not_begun("the host", HandshakeCause::Bindings(error)))?;
+        let bindings = bindings.map_err(|error| not_begun("the host", HandshakeCause::Bindings(error)))?;
         if !self.auth.is_kerberos() {
             self.assure(bindings.is_some())?;
         }
@@ -112,8 +111,8 @@ impl Handshake<'_> {
             return Err(BackendError::HandshakeStatus { endpoint: self.endpoint.clone(), status });
         }
         let memory = (self.memory.0, &self.memory.1);
-        let digest =
-            Digest::begin(login, &reply.challenges, memory).map_err(|error| self.challenged(&reply, error))?;
+        let digest = Digest::begin(login, &reply.challenges, memory)
+            .map_err(|error| self.challenged(&reply, error))?;
         self.may_go_on(wire, reply.keep_alive)?;
         Ok(Ended::each_request(Guard::Digest(Box::new(digest))))
     }
@@ -121,7 +120,14 @@ impl Handshake<'_> {
     fn challenged(&self, reply: &Reply, error: DigestError) -> BackendError {
         match error {
             DigestError::NoChallenge => self.rejected(&reply.challenges, None),
-            source => BackendError::Digest { endpoint: self.endpoint.clone(), source },
+            source @ (DigestError::Malformed
+            | DigestError::Unsupported(_)
+            | DigestError::Weaker
+            | DigestError::Replayed
+            | DigestError::OtherRealm
+            | DigestError::WrongProof
+            | DigestError::Name
+            | DigestError::Exhausted) => BackendError::Digest { endpoint: self.endpoint.clone(), source },
         }
     }
 
@@ -179,10 +185,6 @@ impl Handshake<'_> {
         if keep_alive && wire.is_quiet() { Ok(()) } else { Err(self.closed()) }
     }
 
-    fn not_begun(&self, target: &str, source: HandshakeCause) -> BackendError {
-        BackendError::Handshake { target: target.to_owned(), source }
-    }
-
     /// The host answered 401, and listed `challenges`.
     fn rejected(&self, challenges: &[String], source: Option<SealError>) -> BackendError {
         let local = matches!(self.means, Means::Password(login) if login.is_local());
@@ -235,6 +237,11 @@ pub(super) fn rejected(
         return BackendError::Rejected { endpoint, local, source: source.map(Box::new) };
     }
     BackendError::Downgrade { endpoint, wanted, offered: offered.join(", ") }
+}
+
+/// No handshake with `target` could even begin.
+fn not_begun(target: &str, source: HandshakeCause) -> BackendError {
+    BackendError::Handshake { target: target.to_owned(), source }
 }
 
 /// The scheme under which a method travels.

@@ -4,7 +4,7 @@
 
 use secrecy::ExposeSecret as _;
 
-use super::{Ended, Handshake};
+use super::{Ended, Handshake, not_begun};
 use crate::{
     backend::{
         error::{BackendError, HandshakeCause},
@@ -26,7 +26,7 @@ impl Handshake<'_> {
         bindings: Option<&gssapi::ChannelBindings>,
     ) -> Result<Ended, BackendError> {
         let target = format!("HTTP/{}", self.endpoint.host);
-        let refused = |error| self.not_begun(&target, HandshakeCause::Ntlm(error));
+        let refused = |error| not_begun(&target, HandshakeCause::Ntlm(error));
         let hash = NtHash::of_password(login.password().expose_secret()).map_err(refused)?;
         let credentials = Credentials::new(login.user(), login.domain(), hash);
         let bound =
@@ -62,12 +62,10 @@ impl Handshake<'_> {
 
     /// A host that agrees to less than sealing with 128-bit keys and a MIC is no host to go on with.
     fn refused(&self, error: NtlmError) -> BackendError {
-        match error {
-            NtlmError::WeakFlags | NtlmError::NoTimestamp => self.downgraded(format!("NTLM, and {error}")),
-            error => {
-                BackendError::NtlmRefused { endpoint: self.endpoint.clone(), source: error }
-            }
+        if matches!(error, NtlmError::WeakFlags | NtlmError::NoTimestamp) {
+            return self.downgraded(format!("NTLM, and {error}"));
         }
+        BackendError::NtlmRefused { endpoint: self.endpoint.clone(), source: error }
     }
 
     fn ended_with(&self, status: u16) -> BackendError {

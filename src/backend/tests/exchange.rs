@@ -28,7 +28,8 @@ use crate::{
     wsman::Envelope,
 };
 
-pub(super) const GET: &str = include_str!("../../../tests/corpus/soap/soap-wmi-config/get-config.request.xml");
+pub(super) const GET: &str =
+    include_str!("../../../tests/corpus/soap/soap-wmi-config/get-config.request.xml");
 const COMMAND: &str = include_str!("../../../tests/corpus/soap/soap-cmd-pypsrp/02-Command.request.xml");
 
 /// What a test asks for.
@@ -79,7 +80,11 @@ impl Lab {
         let scheme = if wish.https { "https" } else { "http" };
         let url = format!("{scheme}://{{host}}:{}/wsman", host.port);
         let policy = Policy::new(policy::Settings {
-            routes: vec![route(&url, Approach { auth: wish.auth, choice: wish.choice }, BackendTls { ca_file })],
+            routes: vec![route(
+                &url,
+                Approach { auth: wish.auth, choice: wish.choice },
+                BackendTls { ca_file },
+            )],
             remote_access_groups: BTreeSet::new(),
             deny: Who::default(),
             s4u_allow: HashSet::new(),
@@ -115,7 +120,7 @@ impl Lab {
         };
         let permit = self.policy.permit(person, &destination, &asked, Instant::now()).unwrap();
         let credential = self.credentials.translate(person, &permit).await.unwrap();
-        let recorded = self.audit.intend(self.audit.begin(), audit::BeforeRun::BestEffort).await.unwrap();
+        let recorded = self.audit.intend(self.audit.begin(), BeforeRun::BestEffort).await.unwrap();
         let envelope =
             Envelope::parse(text.to_owned().into(), None, &crate::wsman::Limits::default()).unwrap();
         let outgoing = Outgoing { envelope: &envelope, ps_version: Some("5.1.1") };
@@ -291,10 +296,8 @@ fn threat_56_nothing_is_sent_before_the_host_has_proved_who_it_is() {
                 let early = matches!(act, Act::HonestThenClose) && found == "lost";
                 // An offer of `Negotiate` alone is no offer of `Kerberos`.
                 let only_negotiate = matches!(&act, Act::Raw(text) if text.contains(": Negotiate oQ"));
-                let reason = match auth {
-                    BackendAuth::Kerberos if only_negotiate => "downgrade",
-                    _ => reason,
-                };
+                let reason =
+                    if auth == BackendAuth::Kerberos && only_negotiate { "downgrade" } else { reason };
                 assert!(found == reason || early, "{act:?} {auth:?}: {found}");
                 // By then the host has read all that was sent.
                 lab.host.wait_for_ends(1).await;
@@ -560,8 +563,10 @@ fn a_connection_does_not_outlive_what_is_known_of_the_person() {
     in_realm(test_name!(a_connection_does_not_outlive_what_is_known_of_the_person), async |kdc| {
         let mut lab = Lab::new(&kdc, Wish::of(|_, _| Act::Honest)).await;
         let keys = Keys { principal: "svc-gw@CORP.EXAMPLE".to_owned(), keytab: kdc.keytab("svc-gw") };
-        let settings =
-            crate::credential::Settings::new(BTreeMap::from([(AccountName::new("delegation"), Account::Keytab(keys))]));
+        let settings = crate::credential::Settings::new(BTreeMap::from([(
+            AccountName::new("delegation"),
+            Account::Keytab(keys),
+        )]));
         let settings = crate::credential::Settings { max_age: Duration::from_millis(1), ..settings };
         lab.credentials = Credentials::new(settings, door());
         for connections in 1..=3 {

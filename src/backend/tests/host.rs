@@ -356,7 +356,10 @@ fn farewell(message: &[u8]) -> Vec<u8> {
 }
 
 /// A request; what has arrived of its body with its head, where nobody wants `early` to have all of it.
-pub(super) async fn read_request<S: AsyncRead + Unpin>(stream: &mut S, early: bool) -> Option<(String, Vec<u8>)> {
+pub(super) async fn read_request<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    early: bool,
+) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {

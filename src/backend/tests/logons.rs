@@ -34,8 +34,7 @@ async fn logon(door: &Door, kdc: &Kdc, choice: &CredentialChoice, name: &str) ->
         CredentialChoice::Password => Grounds::Password { ticket: tgt().await, password: password.clone() },
         CredentialChoice::Ticket { forwarded: true } => Grounds::Forwarded(tgt().await),
         CredentialChoice::Ticket { forwarded: false } => {
-            let service =
-                door.from_keytab("svc-gw@CORP.EXAMPLE", &kdc.keytab("svc-gw"), None).await.unwrap();
+            let service = door.from_keytab("svc-gw@CORP.EXAMPLE", &kdc.keytab("svc-gw"), None).await.unwrap();
             Grounds::Ticket(door.impersonate(&service, &principal).await.unwrap())
         }
         CredentialChoice::S4u { .. } | CredentialChoice::Account { .. } => Grounds::Nothing,
@@ -93,20 +92,17 @@ fn threat_22_people_who_brought_passwords_and_tickets_never_share_a_connection()
 
 #[test]
 fn two_logons_of_one_person_with_different_grounds_share_no_connection() {
-    in_realm(
-        test_name!(two_logons_of_one_person_with_different_grounds_share_no_connection),
-        async |kdc| {
-            let door = door();
-            for choice in [TICKET, FORWARDED, PASSWORD] {
-                let lab = Lab::new(&kdc, Wish { choice: choice.clone(), ..Wish::of(|_, _| Act::Honest) }).await;
-                let first = logon(&door, &kdc, &choice, "alice").await;
-                let second = logon(&door, &kdc, &choice, "alice").await;
-                for person in [&first, &second, &first, &second] {
-                    assert_seen(&lab, person).await;
-                }
-                assert_eq!(lab.host.connections(), 2, "{choice:?}");
-                assert_eq!(lab.stats().reused, 2, "{choice:?}");
+    in_realm(test_name!(two_logons_of_one_person_with_different_grounds_share_no_connection), async |kdc| {
+        let door = door();
+        for choice in [TICKET, FORWARDED, PASSWORD] {
+            let lab = Lab::new(&kdc, Wish { choice: choice.clone(), ..Wish::of(|_, _| Act::Honest) }).await;
+            let first = logon(&door, &kdc, &choice, "alice").await;
+            let second = logon(&door, &kdc, &choice, "alice").await;
+            for person in [&first, &second, &first, &second] {
+                assert_seen(&lab, person).await;
             }
-        },
-    );
+            assert_eq!(lab.host.connections(), 2, "{choice:?}");
+            assert_eq!(lab.stats().reused, 2, "{choice:?}");
+        }
+    });
 }

@@ -8,6 +8,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::SecretString;
+use tokio::io::AsyncReadExt as _;
 
 use super::{
     exchange::door,
@@ -18,12 +19,15 @@ use super::{
 use crate::{
     audit::{self, Audit},
     authn::{Accept, AuthMethod, Authenticated, Realm, Realms},
-    backend::{Answer, BackendError, Backends, Outgoing, Settings, error::LOCAL_ACCOUNT_HINT},
-    credential::{Account, CertificateFiles, Credentials, LoginName, PasswordSource},
+    backend::{
+        Answer, BackendError, Backends, Outgoing, Settings, dial::Dialled, digest::Memory,
+        error::LOCAL_ACCOUNT_HINT, handshake::Handshake, stats::Counters,
+    },
+    credential::{Account, CertificateFiles, Credentials, Login, LoginName, Means, PasswordSource},
     policy::{
         self, AccountName, ActionClass, Approach, Asked, BackendAuth, BackendRule, BackendTls, BeforeRun,
-        CredentialChoice, Denied, Hosts, Match, OperationPermit, OwnershipLimits, PathTemplate, Policy,
-        RequestTarget, Route, Rule, TrustedHosts, UrlTemplate, When, Who,
+        CredentialChoice, Denied, HostProof, Hosts, Match, OperationPermit, OwnershipLimits, PathTemplate,
+        Policy, RequestTarget, Route, Rule, Scheme, TrustedHosts, UrlTemplate, When, Who,
     },
     wsman::Envelope,
 };
@@ -79,7 +83,11 @@ impl Lab {
         });
         let account = match auth {
             BackendAuth::Certificate => Account::Certificate(certificate_files(dir.path())),
-            _ => Account::Password {
+            BackendAuth::Kerberos
+            | BackendAuth::Negotiate
+            | BackendAuth::Ntlm
+            | BackendAuth::Basic
+            | BackendAuth::Digest => Account::Password {
                 principal: None,
                 name: LoginName::parse(name).unwrap(),
                 password: {
@@ -113,8 +121,7 @@ impl Lab {
         let target = RequestTarget { listener: "fleet", server_name: None, path: "/wsman" };
         let destination = self.policy.select(&target).unwrap();
         let class = ActionClass::Read;
-        let asked =
-            Asked { class, resource_uri: "x", shell: None, enumeration: None, creates_shell: false };
+        let asked = Asked { class, resource_uri: "x", shell: None, enumeration: None, creates_shell: false };
         self.policy.permit(&self.person, &destination, &asked, Instant::now())
     }
 
@@ -122,7 +129,7 @@ impl Lab {
         let permit = self.permit().unwrap();
         let credential = self.credentials.translate(&self.person, &permit).await.unwrap();
         assert_eq!(credential.kind(), "account");
-        let recorded = self.audit.intend(self.audit.begin(), audit::BeforeRun::BestEffort).await.unwrap();
+        let recorded = self.audit.intend(self.audit.begin(), BeforeRun::BestEffort).await.unwrap();
         let envelope =
             Envelope::parse(GET.to_owned().into(), None, &crate::wsman::Limits::default()).unwrap();
         let outgoing = Outgoing { envelope: &envelope, ps_version: Some("5.1") };
@@ -186,8 +193,7 @@ fn route(url: &str, auth: BackendAuth, tls: BackendTls) -> Route {
 }
 
 fn certificate_files(dir: &std::path::Path) -> CertificateFiles {
-    let files =
-        CertificateFiles { certificate: dir.join("client.pem"), private_key: dir.join("client.key") };
+    let files = CertificateFiles { certificate: dir.join("client.pem"), private_key: dir.join("client.key") };
     if !files.certificate.exists() {
         drop(client(dir));
     }
@@ -247,7 +253,9 @@ async fn a_workgroup_host_is_reached_by_ntlm_sealed_over_http_and_bound_over_htt
         let bodies: Vec<usize> = seen.iter().map(|seen| seen.body_bytes.min(1)).collect();
         assert_eq!(bodies, [0, 0, 1, 1], "two legs without a body, then requests on the same connection");
         assert_eq!(lab.host.connections(), 1);
-        assert!(seen[..2].iter().all(|seen| seen.field("Authorization").unwrap().starts_with("Negotiate TlRM")));
+        assert!(
+            seen[..2].iter().all(|seen| seen.field("Authorization").unwrap().starts_with("Negotiate TlRM"))
+        );
         assert!(seen[2..].iter().all(|seen| seen.field("Authorization").is_none()));
         assert_eq!(seen[3].identity.as_deref(), Some("ops"));
         assert_eq!(lab.backends.stats().handshakes, 1);
@@ -335,8 +343,16 @@ async fn a_host_that_offers_less_than_configured_is_refused() {
         (BackendAuth::Digest, "Basic realm=\"WSMAN\"", "downgrade"),
         (BackendAuth::Digest, "Digest realm=\"x\", nonce=\"n\", qop=\"auth-int\"", "digest_unsupported"),
         (BackendAuth::Digest, "Digest realm=\"x\", nonce=\"n\"", "digest_unsupported"),
-        (BackendAuth::Digest, "Digest realm=\"x\", nonce=\"n\", qop=\"auth\", algorithm=MD4", "digest_unsupported"),
-        (BackendAuth::Digest, "Digest realm=\"x\", realm=\"y\", nonce=\"n\", qop=\"auth\"", "digest_malformed"),
+        (
+            BackendAuth::Digest,
+            "Digest realm=\"x\", nonce=\"n\", qop=\"auth\", algorithm=MD4",
+            "digest_unsupported",
+        ),
+        (
+            BackendAuth::Digest,
+            "Digest realm=\"x\", realm=\"y\", nonce=\"n\", qop=\"auth\"",
+            "digest_malformed",
+        ),
     ] {
         let lab = Lab::new(auth, http(move |_| refusal(&[offer]))).await;
         let error = lab.error().await;
@@ -407,13 +423,13 @@ fn digest(play: Play) -> Speaks {
         let hash = |text: &str| hash(play.algorithm, text);
         let secret = hash("WEB01\\ops:amt:Passw0rd!");
         let about = hash("POST:/wsman?PSVersion=5.1");
-        let right = hash(&format!(
-            "{secret}:{}:{:08x}:{}:auth:{about}",
-            current.0,
-            current.1,
-            given(", cnonce")
-        ));
-        if proof == right { answer(&soap("ops by digest")) } else { refusal(&["Digest realm=\"amt\", qop=\"auth\", nonce=\"z\""]) }
+        let right =
+            hash(&format!("{secret}:{}:{:08x}:{}:auth:{about}", current.0, current.1, given(", cnonce")));
+        if proof == right {
+            answer(&soap("ops by digest"))
+        } else {
+            refusal(&["Digest realm=\"amt\", qop=\"auth\", nonce=\"z\""])
+        }
     })
 }
 
@@ -476,7 +492,9 @@ async fn a_host_that_turns_from_sha_256_to_md5_is_refused() {
             *count += 1;
             let algorithm = if *count == 1 { "SHA-256" } else { "MD5" };
             let stale = if *count == 2 { ", stale=true" } else { "" };
-            let text = format!("Digest realm=\"amt\", qop=\"auth\", algorithm={algorithm}, nonce=\"n{count}\"{stale}");
+            let text = format!(
+                "Digest realm=\"amt\", qop=\"auth\", algorithm={algorithm}, nonce=\"n{count}\"{stale}"
+            );
             refusal(&[&text])
         }),
     )
@@ -522,16 +540,50 @@ async fn a_host_that_does_not_know_the_certificate_carries_nothing_out() {
 async fn access_denied_for_a_local_account_carries_the_hint() {
     const DENIED: &str = "<s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\" xmlns:w=\"http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd\"><s:Header/><s:Body><s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>w:AccessDenied</s:Value></s:Subcode></s:Code><s:Reason><s:Text xml:lang=\"en-US\">Access is denied.</s:Text></s:Reason><s:Detail><f:WSManFault xmlns:f=\"http://schemas.microsoft.com/wbem/wsman/1/wsmanfault\" Code=\"5\"/></s:Detail></s:Fault></s:Body></s:Envelope>";
     let denied = || {
-        http(|_| message("500 Internal Server Error", "application/soap+xml;charset=UTF-8", DENIED.as_bytes()))
+        http(|_| {
+            message("500 Internal Server Error", "application/soap+xml;charset=UTF-8", DENIED.as_bytes())
+        })
     };
     let error = Lab::secure(BackendAuth::Basic, denied()).await.error().await;
     assert_eq!(error.reason(), "access_denied");
     let text = error.to_string();
-    assert!(text.contains("Access is denied.") && text.contains("LocalAccountTokenFilterPolicy = 1"), "{text}");
+    assert!(
+        text.contains("Access is denied.") && text.contains("LocalAccountTokenFilterPolicy = 1"),
+        "{text}"
+    );
     // A certificate's account is none of ours to judge: the host's own words go on.
     let dir = tempfile::tempdir().unwrap();
     let authority = client(dir.path());
     let asks = line(dir.path(), Some(&authority));
     let lab = Lab::with(BackendAuth::Certificate, denied(), (Some(asks), dir), "").await;
     assert_eq!(lab.ask().await.unwrap()[0].facts.fault.as_ref().unwrap().code, Some(5));
+}
+
+/// Invariant I4 at the moment of dialling: whatever a permit says of TLS or tickets, a connection without them is none to go on with.
+#[tokio::test]
+async fn a_connection_that_proves_nothing_hears_nothing_whatever_the_permit_says() {
+    let (name, endpoint) = (LoginName::parse(r"BOX\ops").unwrap(), super::endpoint(Scheme::Http, "web01", 1));
+    let login = Login::for_test(&name, &endpoint.host, "Passw0rd!");
+    let (door, memory, counters) = (door(), Memory::default(), Arc::new(Counters::default()));
+    for proof in [HostProof::Tls, HostProof::Ticket] {
+        for auth in [BackendAuth::Ntlm, BackendAuth::Basic, BackendAuth::Digest] {
+            let (ours, mut theirs) = tokio::io::duplex(1024);
+            let dialled = Dialled { transport: Box::new(ours), certificate: None, showed_certificate: false };
+            let handshake = Handshake {
+                door: &door,
+                means: Means::Password(&login),
+                endpoint: &endpoint,
+                auth,
+                proof: &proof,
+                memory: (&memory, super::host_key()),
+                until: tokio::time::Instant::now() + Duration::from_secs(60),
+                patience: Duration::from_secs(1),
+            };
+            let error = handshake.run(dialled, counters.opened()).await.err().unwrap();
+            assert_eq!(error.reason(), "not_trusted");
+            let mut heard = Vec::new();
+            theirs.read_to_end(&mut heard).await.unwrap();
+            assert!(heard.is_empty(), "{auth:?} with {proof:?}");
+        }
+    }
 }

@@ -240,7 +240,8 @@ async fn a_host_that_never_finishes_tls_costs_the_connect_time_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = endpoint(Scheme::Https, "web01.corp.example", listener.local_addr().unwrap().port());
     let networks = local_networks();
-    let dialling = Dial { endpoint: &endpoint, networks: &networks, anchors: Some(&anchors), certificate: None };
+    let dialling =
+        Dial { endpoint: &endpoint, networks: &networks, anchors: Some(&anchors), certificate: None };
     let within = Duration::from_millis(200);
     let error = dialling.connect(&loopback(), within).await.err().unwrap();
     assert_eq!(error.reason(), "connect_timed_out");

@@ -88,8 +88,7 @@ impl OtherHost {
                         Some((acceptor, bindings)) => {
                             let Ok(stream) = acceptor.accept(stream).await else { return };
                             let data = bindings.application_data();
-                            let channel =
-                                Channel::Tls(ntlm::ChannelBindings::from_application_data(data));
+                            let channel = Channel::Tls(ntlm::ChannelBindings::from_application_data(data));
                             served.serve(stream, channel).await;
                         }
                     }
@@ -130,8 +129,9 @@ impl Serving {
             let token = if let Speaks::Ntlm(_) = self.speaks { authorization(&head) } else { None };
             let mut answer = None;
             if let (Speaks::Ntlm(account), Some((_, token))) = (&self.speaks, token) {
-                let stepping =
-                    acceptor.take().unwrap_or_else(|| Acceptor::new(verifier(account), channel).ok().unwrap());
+                let stepping = acceptor
+                    .take()
+                    .unwrap_or_else(|| Acceptor::new(verifier(account), channel).ok().unwrap());
                 answer = Some(match stepping.step(&token, now()) {
                     Ok(Accepted::Continue(next, challenge)) => {
                         acceptor = Some(next);
@@ -190,8 +190,12 @@ impl Serving {
                 let body = sealed::encode(Protocol::Spnego, Charset::Utf8, text.len(), &header, &data);
                 message("200 ", sealed::content_type(Protocol::Spnego), &body)
             };
-            let seen =
-                Seen { connection: self.connection, head, body_bytes: body.len(), identity: identity.clone() };
+            let seen = Seen {
+                connection: self.connection,
+                head,
+                body_bytes: body.len(),
+                identity: identity.clone(),
+            };
             self.notes.lock().unwrap().push(seen);
             if stream.write_all(&answer).await.is_err() || stream.flush().await.is_err() {
                 return;
@@ -255,7 +259,8 @@ const OFFER: &str = "HTTP/1.1 401 \r\nWWW-Authenticate: Negotiate\r\nWWW-Authent
 
 fn leg(status: &str, token: &[u8]) -> Vec<u8> {
     let token = STANDARD.encode(token);
-    format!("HTTP/1.1 {status}\r\nWWW-Authenticate: Negotiate {token}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    format!("HTTP/1.1 {status}\r\nWWW-Authenticate: Negotiate {token}\r\nContent-Length: 0\r\n\r\n")
+        .into_bytes()
 }
 
 fn verifier(account: &str) -> Arc<Verifier> {

@@ -100,7 +100,8 @@ fn each_method_takes_what_it_can_use_and_nothing_else() {
 #[test]
 fn kerberos_never_goes_to_an_address_without_a_name() {
     let address = "https://10.0.0.1/wsman";
-    for (auth, credential) in [("kerberos", S4U), ("negotiate", S4U), ("default", S4U), ("negotiate", DOMAIN)] {
+    for (auth, credential) in [("kerberos", S4U), ("negotiate", S4U), ("default", S4U), ("negotiate", DOMAIN)]
+    {
         let refused = decided(address, auth, credential).unwrap_err();
         assert!(refused.contains("you cannot use an IP address"), "{auth} {credential}: {refused}");
         let named = format!("{auth}\n      spn: HTTP/web01.corp.example");
@@ -127,7 +128,10 @@ fn what_proves_nothing_of_a_host_goes_over_http_to_trusted_hosts_only() {
     }
     // Every host that {host} could become must be listed.
     let many = text(http, "negotiate", BOX, "TRUSTED")
-        .replace("match: { path: /wsman }", "match: { path: \"/hosts/{host}/wsman\" }\n    hosts: [\"*.corp.example\", db.corp.example]")
+        .replace(
+            "match: { path: /wsman }",
+            "match: { path: \"/hosts/{host}/wsman\" }\n    hosts: [\"*.corp.example\", db.corp.example]",
+        )
         .replace("http://web01.corp.example", "http://{host}");
     for (trusted, is_trusted) in
         [("*.corp.example", true), ("*", true), ("db.corp.example", false), ("*.web.corp.example", false)]
@@ -187,7 +191,46 @@ fn an_account_is_one_pair_and_says_whose_it_is() {
         let refused = with(account).unwrap_err();
         assert!(refused.contains(advice), "{account}: {refused}");
     }
-    for account in ["{ username: svc@CORP.EXAMPLE, password: \"${env:PATH}\" }", "{ certificate: /c, private_key: /k }"] {
+    for account in
+        ["{ username: svc@CORP.EXAMPLE, password: \"${env:PATH}\" }", "{ certificate: /c, private_key: /k }"]
+    {
         assert_eq!(with(account), Ok(()), "{account}");
     }
+}
+
+#[test]
+fn a_service_keytab_without_the_delegation_account_is_found_out_before_anybody_comes() {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["tls.crt", "ca.pem", "tls.key", "gw.crt", "gw.key"] {
+        fs::write(dir.path().join(name), "x").unwrap();
+    }
+    // Two keytabs of one key each, in MIT's form: length, components, realm, name, type, time, version, and the key itself.
+    let keytab = |user: &str| {
+        let mut entry = vec![0, 1, 0, 12];
+        entry.extend(b"CORP.EXAMPLE");
+        entry.extend(u16::try_from(user.len()).unwrap().to_be_bytes());
+        entry.extend(user.as_bytes());
+        entry.extend([0; 11]);
+        let length = u32::try_from(entry.len()).unwrap().to_be_bytes();
+        [vec![5, 2], length.to_vec(), entry].concat()
+    };
+    let per_method = "{ certificate: { s4u: delegation }, peer: { s4u: delegation }, kerberos: ticket }";
+    let here = dir.path().display().to_string();
+    let text = text(NAMED, "kerberos", per_method, "")
+        .replace("  keytab: /etc/gw/svc-gw.keytab\n", "  keytab: /etc/gw/http.keytab\n")
+        .replace("/etc/gw", &here);
+    let check = |service: &str| {
+        for (name, user) in [("svc-gw.keytab", "svc-gw"), ("http.keytab", service)] {
+            fs::write(dir.path().join(name), keytab(user)).unwrap();
+        }
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            fs::set_permissions(entry.unwrap().path(), fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        load(&text).unwrap().check_files().map_err(|error| error.to_string())
+    };
+    assert_eq!(check("svc-gw"), Ok(()));
+    let refused = check("other").unwrap_err();
+    assert!(refused.contains("add the delegation account's keys to it"), "{refused}");
+    assert!(refused.contains("service.keytab"), "{refused}");
 }

@@ -92,8 +92,15 @@ impl Lab {
         Authenticated::for_test(principal, &[], AuthMethod::Certificate).with_grounds(grounds)
     }
 
-    fn permit(&self, person: &Authenticated, auth: BackendAuth, choice: &CredentialChoice, hosts: &[&str]) -> OperationPermit {
-        let spns = hosts.iter().map(|host| SpnTemplate::parse(&format!("HTTP/{host}.{}", self.domain)).unwrap());
+    fn permit(
+        &self,
+        person: &Authenticated,
+        auth: BackendAuth,
+        choice: &CredentialChoice,
+        hosts: &[&str],
+    ) -> OperationPermit {
+        let spns =
+            hosts.iter().map(|host| SpnTemplate::parse(&format!("HTTP/{host}.{}", self.domain)).unwrap());
         permit(person, Approach { auth, choice: choice.clone() }, spns.collect())
     }
 
@@ -107,7 +114,12 @@ impl Lab {
         self.credentials.translate(person, &permit).await
     }
 
-    async fn reason(&self, person: &Authenticated, choice: &CredentialChoice, hosts: &[&str]) -> &'static str {
+    async fn reason(
+        &self,
+        person: &Authenticated,
+        choice: &CredentialChoice,
+        hosts: &[&str],
+    ) -> &'static str {
         self.translate(person, choice, hosts).await.unwrap_err().reason()
     }
 
@@ -193,20 +205,25 @@ fn a_host_sees_the_person_by_their_ticket_their_forwarded_ticket_and_their_passw
 
 #[test]
 fn a_domain_controller_delegates_what_people_bring() {
-    in_realm_of("ad-realm.sh", test_name!(a_domain_controller_delegates_what_people_bring), &[], async |kdc| {
-        let lab = Lab::with(kdc, ("TEST.EXAMPLE", "test.example"), |settings| settings);
-        for choice in [TICKET, FORWARDED, PASSWORD] {
-            let person = lab.person("alice", lab.grounds(&choice, "alice").await);
-            let credential = lab.translate(&person, &choice, &["web01"]).await.unwrap();
-            lab.assert_seen(&credential, "alice").await;
-        }
-        let carol = lab.person("carol", lab.grounds(&TICKET, "carol").await);
-        assert_eq!(lab.reason(&carol, &TICKET, &["web01"]).await, "not_delegable");
-        let account = CredentialChoice::Account { account: AccountName::new("domain") };
-        let anybody = lab.person("bob", Grounds::Nothing);
-        let credential = lab.translate(&anybody, &account, &["web05"]).await.unwrap();
-        lab.assert_seen(&credential, "dave").await;
-    });
+    in_realm_of(
+        "ad-realm.sh",
+        test_name!(a_domain_controller_delegates_what_people_bring),
+        &[],
+        async |kdc| {
+            let lab = Lab::with(kdc, ("TEST.EXAMPLE", "test.example"), |settings| settings);
+            for choice in [TICKET, FORWARDED, PASSWORD] {
+                let person = lab.person("alice", lab.grounds(&choice, "alice").await);
+                let credential = lab.translate(&person, &choice, &["web01"]).await.unwrap();
+                lab.assert_seen(&credential, "alice").await;
+            }
+            let carol = lab.person("carol", lab.grounds(&TICKET, "carol").await);
+            assert_eq!(lab.reason(&carol, &TICKET, &["web01"]).await, "not_delegable");
+            let account = CredentialChoice::Account { account: AccountName::new("domain") };
+            let anybody = lab.person("bob", Grounds::Nothing);
+            let credential = lab.translate(&anybody, &account, &["web05"]).await.unwrap();
+            lab.assert_seen(&credential, "dave").await;
+        },
+    );
 }
 
 #[test]
@@ -234,21 +251,18 @@ fn threat_30_a_ticket_in_another_name_is_never_used() {
 
 #[test]
 fn threat_33_the_same_short_name_in_another_realm_is_somebody_else() {
-    in_realm(
-        test_name!(threat_33_the_same_short_name_in_another_realm_is_somebody_else),
-        &[],
-        async |kdc| {
-            let lab = Lab::mit(kdc);
-            let partner = realms("CORP.EXAMPLE").parse("alice@PARTNER.EXAMPLE").unwrap();
-            let partner = Authenticated::for_test(partner, &[], AuthMethod::Certificate)
-                .with_grounds(lab.grounds(&TICKET, "alice").await);
-            assert_eq!(lab.reason(&partner, &TICKET, &["web01"]).await, "other_identity");
-        },
-    );
+    in_realm(test_name!(threat_33_the_same_short_name_in_another_realm_is_somebody_else), &[], async |kdc| {
+        let lab = Lab::mit(kdc);
+        let partner = realms("CORP.EXAMPLE").parse("alice@PARTNER.EXAMPLE").unwrap();
+        let partner = Authenticated::for_test(partner, &[], AuthMethod::Certificate)
+            .with_grounds(lab.grounds(&TICKET, "alice").await);
+        assert_eq!(lab.reason(&partner, &TICKET, &["web01"]).await, "other_identity");
+    });
 }
 
 #[test]
-fn threat_28_what_was_not_brought_is_not_replaced_and_a_forwarded_ticket_is_used_only_where_the_route_says_so() {
+fn threat_28_what_was_not_brought_is_not_replaced_and_a_forwarded_ticket_is_used_only_where_the_route_says_so()
+ {
     in_realm(
         test_name!(threat_28_what_was_not_brought_is_not_replaced_and_a_forwarded_ticket_is_used_only_where_the_route_says_so),
         &[],
@@ -314,31 +328,37 @@ fn threat_32_the_next_name_is_tried_only_where_the_kdc_knows_no_such_service() {
 
 #[test]
 fn threat_34_two_logons_of_one_person_share_no_ticket_and_one_logon_does() {
-    in_realm(test_name!(threat_34_two_logons_of_one_person_share_no_ticket_and_one_logon_does), &[], async |kdc| {
-        let lab = Lab::mit(kdc);
-        for choice in [TICKET, PASSWORD] {
-            let first = lab.person("alice", lab.grounds(&choice, "alice").await);
-            let second = lab.person("alice", lab.grounds(&choice, "alice").await);
-            let one = lab.translate(&first, &choice, &["web01"]).await.unwrap();
-            let again = lab.translate(&first, &choice, &["web01"]).await.unwrap();
-            let other = lab.translate(&second, &choice, &["web01"]).await.unwrap();
-            assert_eq!(one.evidence(), again.evidence());
-            assert_eq!(one.gss(), again.gss());
-            assert_ne!(one.evidence(), other.evidence());
-            assert_ne!(one.gss(), other.gss());
-            let (Grounds::Ticket(brought) | Grounds::Password { ticket: brought, .. }) = first.grounds() else {
-                panic!("something was brought")
-            };
-            assert_ne!(one.gss(), brought, "what is obtained must end with the copy");
-        }
-    });
+    in_realm(
+        test_name!(threat_34_two_logons_of_one_person_share_no_ticket_and_one_logon_does),
+        &[],
+        async |kdc| {
+            let lab = Lab::mit(kdc);
+            for choice in [TICKET, PASSWORD] {
+                let first = lab.person("alice", lab.grounds(&choice, "alice").await);
+                let second = lab.person("alice", lab.grounds(&choice, "alice").await);
+                let one = lab.translate(&first, &choice, &["web01"]).await.unwrap();
+                let again = lab.translate(&first, &choice, &["web01"]).await.unwrap();
+                let other = lab.translate(&second, &choice, &["web01"]).await.unwrap();
+                assert_eq!(one.evidence(), again.evidence());
+                assert_eq!(one.gss(), again.gss());
+                assert_ne!(one.evidence(), other.evidence());
+                assert_ne!(one.gss(), other.gss());
+                let (Grounds::Ticket(brought) | Grounds::Password { ticket: brought, .. }) = first.grounds()
+                else {
+                    panic!("something was brought")
+                };
+                assert_ne!(one.gss(), brought, "what is obtained must end with the copy");
+            }
+        },
+    );
 }
 
 #[test]
 fn what_was_made_of_a_ticket_is_made_anew_when_its_time_is_over() {
     in_realm(test_name!(what_was_made_of_a_ticket_is_made_anew_when_its_time_is_over), &[], async |kdc| {
         let max_age = Duration::from_millis(400);
-        let lab = Lab::with(kdc, ("CORP.EXAMPLE", "corp.example"), |settings| Settings { max_age, ..settings });
+        let lab =
+            Lab::with(kdc, ("CORP.EXAMPLE", "corp.example"), |settings| Settings { max_age, ..settings });
         let alice = lab.person("alice", lab.grounds(&TICKET, "alice").await);
         eventually("a second question to the KDC", || async {
             let credential = lab.translate(&alice, &TICKET, &["web01"]).await.unwrap();
@@ -388,31 +408,35 @@ fn threat_54_a_dead_kdc_is_an_error_for_whatever_was_brought() {
 
 #[test]
 fn an_account_logs_on_by_its_password_and_a_wrong_one_is_tried_once() {
-    in_realm(test_name!(an_account_logs_on_by_its_password_and_a_wrong_one_is_tried_once), &[], async |kdc| {
-        let lab = Lab::mit(kdc);
-        let account = CredentialChoice::Account { account: AccountName::new("domain") };
-        let alice = lab.person("alice", Grounds::Nothing);
-        let credential = lab.translate(&alice, &account, &["web05"]).await.unwrap();
-        assert_eq!(credential.kind(), "account");
-        lab.assert_seen(&credential, "dave").await;
-        *lab.password.lock().unwrap() = "wrong";
-        for _ in 0..5 {
-            let error = lab.translate(&alice, &account, &["web05"]).await.unwrap_err();
-            assert_eq!(error.reason(), "own_account", "{error:?}");
-            assert!(!format!("{error} {error:?}").contains("wrong;"), "{error:?}");
-        }
-        assert_eq!(lab.kdc.logged(&["AS_REQ", "PREAUTH_FAILED", "dave@CORP.EXAMPLE"]), 1);
-        lab.credentials.ready().await.unwrap();
-        assert_eq!(lab.kdc.logged(&["AS_REQ", "PREAUTH_FAILED", "dave@CORP.EXAMPLE"]), 1);
-        *lab.password.lock().unwrap() = "Passw0rd!";
-        let again = lab.translate(&alice, &account, &["web05"]).await.unwrap();
-        assert_eq!(credential.evidence(), again.evidence());
-        // The same account, to a host that takes the password alone.
-        let permit = lab.permit(&alice, BackendAuth::Basic, &account, &["web05"]);
-        let plain = lab.credentials.translate(&alice, &permit).await.unwrap();
-        assert_eq!(plain.identity(), r"CORP\dave");
-        assert_eq!(lab.credentials.identity_of(&permit), r"CORP\dave");
-    });
+    in_realm(
+        test_name!(an_account_logs_on_by_its_password_and_a_wrong_one_is_tried_once),
+        &[],
+        async |kdc| {
+            let lab = Lab::mit(kdc);
+            let account = CredentialChoice::Account { account: AccountName::new("domain") };
+            let alice = lab.person("alice", Grounds::Nothing);
+            let credential = lab.translate(&alice, &account, &["web05"]).await.unwrap();
+            assert_eq!(credential.kind(), "account");
+            lab.assert_seen(&credential, "dave").await;
+            *lab.password.lock().unwrap() = "wrong";
+            for _ in 0..5 {
+                let error = lab.translate(&alice, &account, &["web05"]).await.unwrap_err();
+                assert_eq!(error.reason(), "own_account", "{error:?}");
+                assert!(!format!("{error} {error:?}").contains("wrong;"), "{error:?}");
+            }
+            assert_eq!(lab.kdc.logged(&["AS_REQ", "PREAUTH_FAILED", "dave@CORP.EXAMPLE"]), 1);
+            lab.credentials.ready().await.unwrap();
+            assert_eq!(lab.kdc.logged(&["AS_REQ", "PREAUTH_FAILED", "dave@CORP.EXAMPLE"]), 1);
+            *lab.password.lock().unwrap() = "Passw0rd!";
+            let again = lab.translate(&alice, &account, &["web05"]).await.unwrap();
+            assert_eq!(credential.evidence(), again.evidence());
+            // The same account, to a host that takes the password alone.
+            let permit = lab.permit(&alice, BackendAuth::Basic, &account, &["web05"]);
+            let plain = lab.credentials.translate(&alice, &permit).await.unwrap();
+            assert_eq!(plain.identity(), r"CORP\dave");
+            assert_eq!(lab.credentials.identity_of(&permit), r"CORP\dave");
+        },
+    );
 }
 
 #[test]

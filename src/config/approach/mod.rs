@@ -74,7 +74,9 @@ fn auth(
         (BackendAuthFile::Kerberos, Grounds::Principal { .. }) => Some(BackendAuth::Kerberos),
         (BackendAuthFile::Negotiate, _) => integrated,
         // Seed document, "Default Authentication Settings".
-        (BackendAuthFile::Default, Grounds::Principal { .. }) if !explicit && !is_this_machine(target.url) => {
+        (BackendAuthFile::Default, Grounds::Principal { .. })
+            if !explicit && !is_this_machine(target.url) =>
+        {
             Some(BackendAuth::Kerberos)
         }
         (BackendAuthFile::Default, _) => integrated,
@@ -151,7 +153,9 @@ fn refuse(
     };
     if !on {
         let (name, by) = (auth.as_str(), if wish == BackendAuthFile::Default { " (by default)" } else { "" });
-        wrong(&format!("the method {name}{by} is switched off; set `client.auth.{name}: true`, or choose another"));
+        wrong(&format!(
+            "the method {name}{by} is switched off; set `client.auth.{name}: true`, or choose another"
+        ));
     }
     let no_name = target.spns.as_ref().is_some_and(Vec::is_empty);
     if auth.is_kerberos() && no_name {
@@ -162,13 +166,20 @@ fn refuse(
     }
     let http = target.url.scheme == Scheme::Http;
     match auth {
-        BackendAuth::Ntlm | BackendAuth::Basic | BackendAuth::Digest if http && !is_trusted(around, target) => {
+        BackendAuth::Ntlm | BackendAuth::Basic | BackendAuth::Digest
+            if http && !is_trusted(around, target) =>
+        {
             wrong(
                 "if HTTPS is not the transport, then the host must be in the list of trusted hosts; use https, or list it in `client.trusted_hosts`",
             );
         }
         BackendAuth::Certificate if http => wrong("a client certificate is shown inside TLS only; use https"),
-        _ => {}
+        BackendAuth::Ntlm
+        | BackendAuth::Basic
+        | BackendAuth::Digest
+        | BackendAuth::Certificate
+        | BackendAuth::Kerberos
+        | BackendAuth::Negotiate => {}
     }
     if auth.is_clear() && http && !client.allow_unencrypted {
         wrong(
