@@ -48,10 +48,9 @@ fn backend_fault(error: &BackendError) -> (FaultKind, &'static str) {
             (FaultKind::EndpointUnavailable, "the host's TLS certificate could not be verified")
         }
         BackendError::Handshake { .. } => (FaultKind::EndpointUnavailable, "no ticket for the host could be used"),
-        BackendError::NotTrusted { .. } => (
-            FaultKind::DestinationUnreachable,
-            "this host would prove nothing of itself, and the gateway does not trust it",
-        ),
+        BackendError::NotTrusted { .. } => {
+            (FaultKind::DestinationUnreachable, "the host proves nothing of itself, and the gateway does not trust it")
+        }
         BackendError::Rejected { local: true, .. } | BackendError::AccessDenied { .. } => {
             (FaultKind::AccessDenied, LOCAL_ACCOUNT_TEXT)
         }

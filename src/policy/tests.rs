@@ -644,3 +644,57 @@ fn what_an_envelope_asks_for_is_what_policy_decides_on() {
     let identify = recorded("soap-wmi-config/identify.request.xml");
     assert_eq!((Asked::of(&identify).class, Asked::of(&identify).resource_uri), (ActionClass::Read, ""));
 }
+
+#[test]
+fn threat_29_accounts_that_are_never_impersonated_are_not_delegated_by_their_ticket_either() {
+    let ticket = |forwarded| CredentialChoice::Ticket { forwarded };
+    for (choice, refused) in [
+        (s4u(), true),
+        (ticket(false), true),
+        // These two are the person's own, and the gateway adds no right of its own to them.
+        (ticket(true), false),
+        (CredentialChoice::Password, false),
+        (shared(), false),
+    ] {
+        let mut route = route("web", "/wsman");
+        route.rules = vec![rule("all", "*@CORP.EXAMPLE", &ALL)];
+        route.backend.approaches.insert(AuthMethod::Certificate, kerberos(choice.clone()));
+        let policy = policy(vec![route]);
+        let destination = select(&policy, None, "/wsman").unwrap();
+        for who in ["Administrator@CORP.EXAMPLE", "krbtgt@CORP.EXAMPLE", "web01$@CORP.EXAMPLE"] {
+            let decided =
+                policy.permit(&person(who, &[]), &destination, &asked(ActionClass::Read), Instant::now());
+            let reason = decided.err().map(|denied| denied.reason());
+            assert_eq!(reason, refused.then_some("not_impersonated"), "{who} by {choice:?}");
+        }
+    }
+}
+
+/// Invariant I4.
+#[test]
+fn a_permit_for_a_host_that_proves_nothing_carries_the_proof_of_trust_in_that_very_host() {
+    let permit = |auth, url: &str, trusted: &str| {
+        let mut route = route("web", "/wsman");
+        route.backend.url = UrlTemplate::parse(url).unwrap();
+        route.backend.approaches.insert(AuthMethod::Certificate, Approach { auth, choice: shared() });
+        let trusted_hosts = TrustedHosts::parse(trusted).unwrap();
+        let policy = Policy::new(Settings { trusted_hosts, ..settings(vec![route]) }).unwrap();
+        let destination = select(&policy, None, "/wsman").unwrap();
+        let alice = person("alice@CORP.EXAMPLE", &[]);
+        policy.permit(&alice, &destination, &asked(ActionClass::Read), Instant::now())
+    };
+    let (http, https) = ("http://web01.corp.example/wsman", "https://web01.corp.example/wsman");
+    for auth in [BackendAuth::Ntlm, BackendAuth::Basic, BackendAuth::Digest] {
+        assert_eq!(permit(auth, http, "web02.corp.example").unwrap_err().reason(), "not_trusted");
+        assert_eq!(*permit(auth, https, "").unwrap().host_proof(), HostProof::Tls);
+        let trusted = permit(auth, http, "web01.corp.example").unwrap();
+        let HostProof::Trusted(host) = trusted.host_proof() else { panic!("no proof of trust") };
+        assert!(host.is(trusted.endpoint()));
+        let elsewhere = permit(auth, "http://web01.corp.example:80/wsman", "*").unwrap();
+        assert!(!host.is(elsewhere.endpoint()), "a proof about one destination held for another");
+    }
+    for auth in [BackendAuth::Kerberos, BackendAuth::Negotiate] {
+        assert_eq!(*permit(auth, http, "").unwrap().host_proof(), HostProof::Ticket);
+    }
+    assert_eq!(permit(BackendAuth::Certificate, http, "*").unwrap_err().reason(), "not_trusted");
+}

@@ -452,12 +452,21 @@ fn a_permit_is_for_the_person_it_was_made_for() {
     });
 }
 
-#[tokio::test]
-async fn a_person_s_own_password_goes_with_their_whole_name() {
-    let person = realms("CORP.EXAMPLE").parse("alice@CORP.EXAMPLE").unwrap();
-    let person = Authenticated::for_test(person, &[], AuthMethod::Certificate);
-    let credentials = Credentials::new(Settings::new(BTreeMap::new()), door());
-    let permit = permit(&person, Approach { auth: BackendAuth::Basic, choice: PASSWORD }, Vec::new());
-    let error = credentials.translate(&person, &permit).await.unwrap_err();
-    assert_eq!(error.reason(), "ungrounded");
+#[test]
+fn a_person_s_own_password_goes_with_their_whole_name() {
+    in_realm(test_name!(a_person_s_own_password_goes_with_their_whole_name), &[], async |kdc| {
+        let lab = Lab::mit(kdc);
+        let alice = lab.person("alice", lab.grounds(&PASSWORD, "alice").await);
+        for auth in [BackendAuth::Basic, BackendAuth::Digest] {
+            let permit = lab.permit(&alice, auth, &PASSWORD, &[]);
+            let credential = lab.credentials.translate(&alice, &permit).await.unwrap();
+            assert_eq!((credential.identity(), credential.kind()), ("alice@CORP.EXAMPLE", "password"));
+            let Means::Password(login) = credential.means() else { panic!("a password") };
+            assert_eq!((login.sent(), login.is_local()), ("alice@CORP.EXAMPLE", false));
+            assert!(!format!("{credential:?} {alice:?}").contains("Passw0rd"));
+            let nobody = lab.person("alice", Grounds::Nothing);
+            let error = lab.credentials.translate(&nobody, &permit).await.unwrap_err();
+            assert_eq!(error.reason(), "ungrounded");
+        }
+    });
 }
