@@ -52,6 +52,7 @@ mod retention;
 mod scan;
 mod sign;
 mod sink;
+mod verdict;
 mod verify;
 mod writer;
 
@@ -67,7 +68,7 @@ pub(crate) use record::{Blame, ConnectionFailure, Ending, Facts, Outcome, Reques
 pub(crate) use recorded::{Pending, Recorded, Unrecorded};
 pub(crate) use sign::{generate as generate_key, pem_of};
 pub(crate) use verify::{Claim as VerifyClaim, verify};
-pub use verify::{Intact, NotIntact};
+pub use verdict::{Intact, NotIntact};
 pub(crate) use writer::SyncObserver;
 
 use std::{

@@ -453,21 +453,20 @@ async fn threat_60_no_key_appears_in_what_is_written() {
     log.write(&log.settings(), 3).await;
     let pem = fs::read_to_string(log.at("audit.key")).unwrap();
     let secret = pem.lines().nth(1).unwrap();
-    assert!(secret.len() > 40);
+    assert!(secret.len() > 20, "{pem}");
     for path in log
         .files()
         .iter()
         .map(|file| file.path.clone())
         .chain([log.at("audit.head"), log.at("audit.key.pub")])
     {
-        assert!(!fs::read_to_string(&path).unwrap().contains(&secret[..40]), "{}", path.display());
+        assert!(!fs::read_to_string(&path).unwrap().contains(secret), "{}", path.display());
     }
 }
 
 /// Not run by itself: `cargo test --release --lib audit::tests::proof::cost -- --ignored --nocapture`.
 #[tokio::test]
 #[ignore = "a measurement"]
-#[expect(clippy::print_stderr, reason = "a measurement is read by people")]
 async fn cost_of_a_record() {
     const RECORDS: u32 = 100_000;
     let log = Log::new();
