@@ -548,6 +548,21 @@ const REFUSALS: &[Refusal] = &[
     ("realms:", "audit: { directory: log }\nrealms:", "audit", "audit.directory", "write it from `/` on"),
     (
         "realms:",
+        "audit: { directory: /a, head: /a/audit.head }\nrealms:",
+        "audit",
+        "audit.head",
+        "outside `audit.directory`",
+    ),
+    (
+        "realms:",
+        "audit: { directory: /a, signing_key: /a/b/key }\nrealms:",
+        "audit",
+        "audit.signing_key",
+        "outside `audit.directory`",
+    ),
+    ("realms:", "audit: { keep_days: 0 }\nrealms:", "audit", "audit.keep_days", "from 1 to 36500"),
+    (
+        "realms:",
         "audit: { before_run: never }\nrealms:",
         "audit",
         "audit.before_run",

@@ -102,3 +102,6 @@ pub fn keygen(out: &Path, former: Option<&Path>) -> Result<String, RecordsError>
     let key = audit::generate_key(out, former).map_err(|error| RecordsError::Key(Box::new(error)))?;
     Ok(key.to_string())
 }
+
+#[cfg(test)]
+mod tests;
