@@ -55,7 +55,7 @@ impl fmt::Display for Hash {
     }
 }
 
-/// Only what [`Hash`]'s own `Display` writes: one value, one way to write it.
+/// Only what `Display` writes: one value, one way to write it.
 fn nibble(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
