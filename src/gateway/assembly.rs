@@ -28,7 +28,7 @@ use crate::{
     gssapi::{self, Door},
     listener::{self, FailureReason, Reason, Tls},
     ntlm,
-    policy::{Denied, Policy, PolicyError},
+    policy::{CredentialChoice, Denied, Policy, PolicyError},
     telemetry::{Ask, Metrics, Sources, Vocabulary},
     wsman::{self, EnvelopeError},
 };
@@ -123,7 +123,7 @@ fn authenticator(config: &Config, local: Option<LocalAccounts>) -> Authenticator
         keytab: keytab.clone(),
         replay_cache: config.kerberos.replay_cache.join("accepted"),
         delegates_as: delegates_as(config, keytab),
-        takes_forwarded: delegates_by_tickets(config),
+        takes_forwarded: delegates_by_tickets(config, true),
     });
     let entrances = config.listeners.iter().map(|listener| {
         let names = listener.names.iter().map(ToString::to_string).collect();
@@ -141,15 +141,17 @@ fn authenticator(config: &Config, local: Option<LocalAccounts>) -> Authenticator
     }
 }
 
-/// Whether a route goes to hosts with the ticket that a person came in with.
-fn delegates_by_tickets(config: &Config) -> bool {
+/// Whether a route goes to hosts with the ticket that a person came in with: one that the client `forwarded`, or else the evidence.
+///
+/// A forwarded ticket-granting ticket is everything that its owner may do, so it is kept only where a route is written to use one.
+fn delegates_by_tickets(config: &Config, forwarded: bool) -> bool {
     let mut choices = config.policy.routes.iter().flat_map(|route| route.backend.approaches.values());
-    choices.any(|approach| approach.choice.kind() == "ticket")
+    choices.any(|approach| approach.choice == CredentialChoice::Ticket { forwarded })
 }
 
 /// The account whose keys are in the service's keytab too: for it a client's ticket is evidence.
 fn delegates_as(config: &Config, keytab: &Path) -> Option<String> {
-    if !delegates_by_tickets(config) {
+    if !delegates_by_tickets(config, false) {
         return None;
     }
     let held = gssapi::keytab_principals(keytab).unwrap_or_default();
