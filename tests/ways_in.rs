@@ -498,7 +498,7 @@ fn threat_27_a_password_is_not_taken_over_plain_http_on_a_network() {
 }
 
 #[test]
-fn threat_54_a_password_is_not_judged_while_the_kdc_is_down_and_a_context_goes_on() {
+fn threat_54_a_password_is_not_judged_while_the_kdc_is_down() {
     for silent in [false, true] {
         let mut lab = InLab::start(&Ways { accept: "[basic, kerberos]", closed: true, ..Ways::default() });
         let silence = if silent {
@@ -544,4 +544,52 @@ fn threat_60_neither_passwords_nor_tokens_are_ever_written_down() {
             assert!(!text.contains(secret), "{secret} stands in the {place}");
         }
     }
+}
+
+#[test]
+fn threat_54_contexts_and_tickets_go_on_while_the_kdc_is_gone() {
+    let lab = lab("[kerberos]");
+    let pid = std::fs::read_to_string(lab.realm.dir.join("kdc.pid")).expect("the KDC's process");
+    let pid: u32 = pid.trim().parse().expect("a number");
+    let ran = lab.run("kdc_dies", Listener::Tls, &json!({ "pid": pid, "user": null, "password": null }));
+    assert_eq!(ran, json!({ "handshake": 200, "before": 200, "after": 200, "again": 200, "then": 200 }));
+}
+
+#[test]
+fn threat_24_nobody_goes_through_the_passwords_of_the_gateway_s_own_accounts() {
+    let service = "  basic_guard: { failures_per_source: 3 }\n".to_owned();
+    let mut lab = InLab::start(&Ways { accept: "[negotiate]", local: true, service, ..Ways::default() });
+    for number in 0..4 {
+        let options = json!({ "user": "runner", "protocol": "ntlm", "password": format!("wrong-{number}") });
+        assert_eq!(lab.run("bare_then_plain", Listener::Tls, &options)["status"], 401);
+    }
+    let reasons = lab.reasons(11);
+    assert_eq!(reasons.iter().filter(|reason| *reason == "wrong_password").count(), 3, "{reasons:?}");
+    assert!(reasons.contains(&"guard_locked".to_owned()), "{reasons:?}");
+}
+
+/// The installed curl speaks GSSAPI, where it was built with it.
+#[test]
+fn curl_comes_in_with_its_negotiate() {
+    let version = std::process::Command::new("curl").arg("--version").output().expect("curl");
+    if !String::from_utf8_lossy(&version.stdout).contains("SPNEGO") {
+        panic!("the installed curl has no SPNEGO; install Debian's");
+    }
+    let lab = lab("[kerberos]");
+    assert_eq!(lab.run("with_body", Listener::Tls, &json!({ "user": null, "password": null }))["status"], 200, "fills the cache of tickets");
+    let envelope = lab.dir.path().join("envelope.xml");
+    std::fs::write(&envelope, support::envelope::get_config()).expect("a file");
+    let output = std::process::Command::new("curl")
+        .args(["--silent", "--show-error", "--negotiate", "--user", ":", "--cacert"])
+        .arg(lab.pki.ca_file())
+        .args(["--resolve", &format!("gw.corp.example:{}:127.0.0.1", lab.gateway.port)])
+        .args(["--header", "Content-Type: application/soap+xml;charset=UTF-8", "--data-binary"])
+        .arg(format!("@{}", envelope.display()))
+        .arg(lab.at(Listener::Tls)["url"].as_str().expect("a URL"))
+        .env("KRB5_CONFIG", lab.realm.krb5_conf())
+        .env("KRB5CCNAME", format!("FILE:{}", lab.dir.path().join("client-ccache").display()))
+        .output()
+        .expect("curl");
+    let answer = String::from_utf8_lossy(&output.stdout);
+    assert!(answer.contains(ALICE), "{answer}{}{}", String::from_utf8_lossy(&output.stderr), lab.gateway.log());
 }

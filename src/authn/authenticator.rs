@@ -1,21 +1,15 @@
 //! Looks for evidence in a request and its connection, as each route accepts it.
 
-use std::{
-    fmt::Write as _,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt::Write as _, sync::Arc};
 
-use rustls::pki_types::UnixTime;
 use tokio::time::Instant;
 
 use super::{
-    Accept, AuthMethod, AuthnError, CertificateError, Principal, Realms,
+    Accept, AuthMethod, AuthnError, Principal, Realms,
     authorization::{Authorization, BadAuthorization, Scheme},
-    basic::{BasicSettings, Login, Passwords, Source},
-    certificate::{Trust, VerifiedCertificate},
+    basic::{BasicSettings, Guard, Login, Passwords, Source},
     challenge::{Challenge, Reply, Step, Unproved},
-    context::{Established, SealError, UnsealError, Unsealed},
+    connection::{ConnectionProof, Negotiation},
     entrance::Entrances,
     evidence::{Evidence, Proof},
     handshake::{Failed, Half, Handshakes, Incoming, Leg, REFUSED, unknown_client},
@@ -24,8 +18,7 @@ use super::{
 };
 use crate::{
     gssapi::Door,
-    listener::{ClientAddr, ClientConnection, Request, TlsFacts, TlsSnapshot},
-    wsman::{Limits, sealed::Protocol},
+    listener::{ClientAddr, ClientConnection, Request},
 };
 
 /// `CbtHardeningLevel` ([MS-WSMV] section 2.2.4.8).
@@ -77,29 +70,8 @@ pub(crate) struct Authenticator {
     entrances: Entrances,
     handshakes: Handshakes,
     passwords: Option<Passwords>,
+    guard: Arc<Guard>,
     realms: Realms,
-}
-
-/// What a client connection has proved so far; lives and dies with the task of that connection.
-#[derive(Default)]
-pub(crate) struct ConnectionProof {
-    certificate: Option<Checked>,
-    negotiation: Negotiation,
-}
-
-/// How far the connection's own handshake is. A new one, or any error in it, replaces what there was.
-#[derive(Default)]
-enum Negotiation {
-    #[default]
-    None,
-    Half(Half),
-    Established(Box<Established>),
-}
-
-struct Checked {
-    certificate: Arc<VerifiedCertificate>,
-    generation: u64,
-    at: Instant,
 }
 
 impl Authenticator {
@@ -107,8 +79,11 @@ impl Authenticator {
     pub(crate) fn new(settings: AuthenticatorSettings, door: &Arc<Door>, former: Option<&Self>) -> Self {
         let AuthenticatorSettings { peers, realms, entrances, cbt, keys, local, basic } = settings;
         let keys = keys.map(|keys| Arc::new(Keys::new(keys, Arc::clone(door))));
+        let guard = Guard::new(basic.guard, former.map(|former| &former.guard));
         let former = former.and_then(|former| former.passwords.as_ref());
-        let passwords = keys.as_ref().map(|keys| Passwords::new(basic, Arc::clone(door), Arc::clone(keys), former));
+        let passwords = keys.as_ref().map(|keys| {
+            Passwords::new(basic, (Arc::clone(door), Arc::clone(keys)), Arc::clone(&guard), former)
+        });
         let handshakes = Handshakes {
             door: Arc::clone(door),
             keys,
@@ -116,8 +91,9 @@ impl Authenticator {
             cbt,
             realms: realms.clone(),
             entrances: entrances.clone(),
+            guard: Arc::clone(&guard),
         };
-        Self { peers, entrances, handshakes, passwords, realms }
+        Self { peers, entrances, handshakes, passwords, guard, realms }
     }
 
     /// Whether a body that `client` did not seal may be read.
@@ -127,6 +103,7 @@ impl Authenticator {
 
     /// Forgets passwords that are not believed any more, and failures that no longer count.
     pub(crate) fn sweep(&self) {
+        self.guard.sweep(Instant::now());
         if let Some(passwords) = &self.passwords {
             passwords.sweep();
         }
@@ -355,72 +332,3 @@ fn takes(accept: &Accept, scheme: Scheme) -> bool {
         Scheme::Negotiate => kerberos || accept.contains(AuthMethod::Negotiate),
     }
 }
-
-impl ConnectionProof {
-    /// Whether there is a context that could open a sealed body.
-    pub(crate) fn has_context(&self) -> bool {
-        matches!(self.negotiation, Negotiation::Established(_))
-    }
-
-    /// Opens a sealed body. A body that can't be opened ends the context.
-    ///
-    /// # Errors
-    /// When there is no context, or the body is not what the client sealed next.
-    pub(crate) fn unseal(&mut self, content_type: &str, body: &[u8], limits: &Limits) -> Result<Unsealed, UnsealError> {
-        let Negotiation::Established(mut established) = std::mem::take(&mut self.negotiation) else {
-            return Err(UnsealError::NoContext);
-        };
-        let unsealed = established.unseal(content_type, body, limits)?;
-        self.negotiation = Negotiation::Established(established);
-        Ok(unsealed)
-    }
-
-    /// Seals an answer.
-    ///
-    /// # Errors
-    /// When there is no context any more.
-    pub(crate) fn seal(&mut self, protocol: Protocol, plain: &[u8]) -> Result<Vec<u8>, SealError> {
-        match &mut self.negotiation {
-            Negotiation::Established(established) => established.seal(protocol, plain),
-            Negotiation::None | Negotiation::Half(_) => Err(SealError::no_context()),
-        }
-    }
-
-    /// The certificate that the client presented, if any.
-    fn presented(&mut self, client: &ClientConnection) -> Result<Option<Proof>, CertificateError> {
-        match client.tls() {
-            Some(tls) if !tls.client_chain.is_empty() => {
-                self.certificate(tls, client.trust()).map(|certificate| Some(Proof::Certificate(certificate)))
-            }
-            Some(_) | None => Ok(None),
-        }
-    }
-
-    /// The certificate of the connection, verified within the last minute and against the trust that is in force.
-    pub(super) fn certificate(
-        &mut self,
-        tls: &TlsFacts,
-        trust: Option<Arc<TlsSnapshot>>,
-    ) -> Result<Arc<VerifiedCertificate>, CertificateError> {
-        let trust = trust.ok_or(CertificateError::Unreadable)?;
-        if let Some(checked) = &self.certificate
-            && checked.generation == trust.generation()
-            && checked.at.elapsed() < RECHECK
-        {
-            return Ok(Arc::clone(&checked.certificate));
-        }
-        self.certificate = None;
-        let material = Trust { anchors: trust.client_anchors(), crls: trust.client_crls() };
-        let certificate =
-            Arc::new(VerifiedCertificate::verify(&tls.client_chain, material, UnixTime::now())?);
-        self.certificate = Some(Checked {
-            certificate: Arc::clone(&certificate),
-            generation: trust.generation(),
-            at: Instant::now(),
-        });
-        Ok(certificate)
-    }
-}
-
-/// How long a verified certificate is believed on a connection.
-const RECHECK: Duration = Duration::from_secs(60);

@@ -12,6 +12,7 @@ use super::{
     Accept, AuthMethod, Realms,
     authenticator::CbtHardening,
     authorization::Scheme,
+    basic::{Guard, Source},
     challenge::Unproved,
     context::Established,
     entrance::Entrances,
@@ -34,6 +35,7 @@ pub(super) struct Handshakes {
     pub(super) cbt: CbtHardening,
     pub(super) realms: Realms,
     pub(super) entrances: Entrances,
+    pub(super) guard: Arc<Guard>,
 }
 
 /// A handshake in which it is the client's turn.
@@ -96,7 +98,7 @@ impl Handshakes {
                     }
                 }
             }
-            Acceptor::Ntlm(acceptor) => match acceptor.step(&incoming.token, now()).map_err(ntlm_failed)? {
+            Acceptor::Ntlm(acceptor) => match self.try_ntlm(*acceptor, &incoming)? {
                 ntlm::Accepted::Continue(acceptor, token) => {
                     Ok(Leg::Continue(next(Acceptor::Ntlm(Box::new(acceptor))), token))
                 }
@@ -106,6 +108,18 @@ impl Handshakes {
                 }
             },
         }
+    }
+
+    /// One step of NTLM. Nobody may go through passwords here either: failures count for where they come from.
+    fn try_ntlm(&self, acceptor: ntlm::Acceptor, incoming: &Incoming<'_>) -> Result<ntlm::Accepted, Failed> {
+        let source = Source::of(incoming.client.peer());
+        let attempt = self.guard.try_name(source, Instant::now()).map_err(Failed::Unproved)?;
+        acceptor.step(&incoming.token, now()).map_err(|error| {
+            if matches!(error, NtlmError::WrongPassword | NtlmError::UnknownAccount) {
+                attempt.failed();
+            }
+            ntlm_failed(error)
+        })
     }
 
     async fn begin(&self, incoming: &Incoming<'_>) -> Result<Half, Failed> {

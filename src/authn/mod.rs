@@ -1,4 +1,19 @@
 //! Who is asking: evidence from the connection, then the person it names.
+//!
+//! **What it answers.** Does this request prove who it is from, by a method that its route accepts; whom does that name; and what does a sealed
+//! body say?
+//!
+//! **In and out.** A connection, a request and the route's [`Accept`] come in, a [`Step`] goes out: [`Evidence`], a leg of a handshake, or a
+//! [`Challenge`]. Evidence and the envelope come in, an [`Authenticated`] person goes out.
+//!
+//! **What always holds.**
+//! - INVARIANT: what a connection has proved lives in its own [`ConnectionProof`]; a new `Authorization`, or any error, replaces all of it.
+//! - INVARIANT: evidence never adds up. Two proofs on one connection that name two people let nobody in.
+//! - INVARIANT: a password is judged by the realm's KDC, which proves that it is; nobody can lock an account, or find out which exist.
+//! - INVARIANT: no name becomes a person of a domain but by the realm's own proof, or where the operator wrote so.
+//!
+//! **Specifications.** RFC 4559 (Negotiate), 4121 (Kerberos), 4178 (SPNEGO), 7617 (Basic), 5929 (channel bindings); `[MS-WSMV]` 2.2.4.8
+//! (`CbtHardeningLevel`) and 2.2.9.1 (sealed messages); DSP0226 C.4 (mutual profile).
 
 mod authenticator;
 mod authorization;
@@ -6,6 +21,7 @@ mod basic;
 mod cert_mapping;
 mod certificate;
 mod challenge;
+mod connection;
 mod context;
 mod entrance;
 mod error;
@@ -19,9 +35,8 @@ mod principal;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use authenticator::{
-    Authenticator, AuthenticatorSettings, CbtHardening, ConnectionProof, PeerRule,
-};
+pub(crate) use authenticator::{Authenticator, AuthenticatorSettings, CbtHardening, PeerRule};
+pub(crate) use connection::ConnectionProof;
 pub(crate) use basic::{BasicSettings, GuardSettings};
 pub(crate) use cert_mapping::{
     CertMappingError, CertMappingRule, CertMappings, IssuerDigests, PrincipalTemplate, SubjectNames,

@@ -372,6 +372,21 @@ def kept(options):
     return {"handshake": answer["status"], "statuses": statuses, "again": again["status"], "offered": []}
 
 
+def kdc_dies(options):
+    """A context that goes on while the KDC is gone, and another one with a ticket that was there before."""
+    import os
+    import signal
+
+    connection = Connection(options)
+    _, answer = shake(options, connection)
+    before = connection.post(envelope(1))["status"]
+    os.kill(options["pid"], signal.SIGKILL)
+    after = connection.post(envelope(2))["status"]
+    new = Connection(options)
+    _, again = shake(options, new)
+    return {"handshake": answer["status"], "before": before, "after": after, "again": again["status"], "then": new.post(envelope(3))["status"]}
+
+
 def raw_token(options):
     """A token as it is written."""
     connection = Connection(options)

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     hash::Hash,
     net::{Ipv4Addr, Ipv6Addr},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::time::{Duration, Instant};
@@ -63,7 +63,7 @@ impl Source {
 /// INVARIANT: within any window no more than [`GuardSettings::failures`] wrong passwords of one person reach the KDC. An attempt counts from before
 /// it is made until it is known not to have been a failure, so attempts at the same time can't get past the bound.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(in crate::authn) struct Guard {
     settings: GuardSettings,
     counts: Mutex<Counts>,
 }
@@ -77,7 +77,7 @@ struct Counts {
 /// The permission to try one password. Dropped without a verdict, it counts for nothing.
 #[must_use]
 #[derive(Debug)]
-pub(super) struct Attempt<'a> {
+pub(in crate::authn) struct Attempt<'a> {
     guard: &'a Guard,
     person: Option<&'a Principal>,
     source: Source,
@@ -86,7 +86,15 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Guard {
-    pub(super) fn new(settings: GuardSettings) -> Self {
+    /// A guard under `settings`, which goes on counting where `former` is under the same.
+    pub(in crate::authn) fn new(settings: GuardSettings, former: Option<&Arc<Self>>) -> Arc<Self> {
+        match former.filter(|former| former.settings == settings) {
+            Some(former) => Arc::clone(former),
+            None => Arc::new(Self::with(settings)),
+        }
+    }
+
+    fn with(settings: GuardSettings) -> Self {
         Self { settings, counts: Mutex::default() }
     }
 
@@ -107,8 +115,8 @@ impl Guard {
         Ok(Attempt { guard: self, person: Some(person), source, at: now, counts: false })
     }
 
-    /// Lets a name be looked at that can be nobody's: it counts for its source alone.
-    pub(super) fn try_name(&self, source: Source, now: Instant) -> Result<Attempt<'_>, Unproved> {
+    /// Lets somebody be looked at whose name is not known, or nobody's: it counts for its source alone.
+    pub(in crate::authn) fn try_name(&self, source: Source, now: Instant) -> Result<Attempt<'_>, Unproved> {
         let mut counts = self.lock();
         let of_source = self.settings.failures_per_source;
         self.room(&mut counts.sources, &source, of_source, now).ok_or_else(|| locked("from this source"))?;
@@ -134,7 +142,7 @@ impl Guard {
     }
 
     /// Forgets failures that no longer count.
-    pub(super) fn sweep(&self, now: Instant) {
+    pub(in crate::authn) fn sweep(&self, now: Instant) {
         let mut counts = self.lock();
         let window = self.settings.window;
         let counting = |failures: &mut VecDeque<Instant>| {
@@ -172,7 +180,7 @@ impl Guard {
 
 impl Attempt<'_> {
     /// The password was wrong, or there is no such person.
-    pub(super) fn failed(mut self) {
+    pub(in crate::authn) fn failed(mut self) {
         self.counts = true;
     }
 
@@ -225,7 +233,7 @@ mod tests {
     }
 
     fn guard() -> Guard {
-        Guard::new(GuardSettings { failures: 3, failures_per_source: 5, window: Duration::from_secs(60) })
+        Guard::with(GuardSettings { failures: 3, failures_per_source: 5, window: Duration::from_secs(60) })
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod cache;
 mod guard;
 mod pair;
 
+pub(super) use guard::Guard;
 pub(crate) use guard::{GuardSettings, Source};
 
 use std::sync::Arc;
@@ -18,7 +19,6 @@ use tokio::time::{Duration, Instant};
 
 use self::{
     cache::{Fingerprint, Known, Verdicts},
-    guard::Guard,
     pair::Pair,
 };
 use super::{Principal, Realms, challenge::Unproved, evidence::PasswordProof, handshake::REFUSED, keys::Keys};
@@ -56,11 +56,13 @@ pub(super) enum Login {
 }
 
 impl Passwords {
-    /// Passwords under `settings`. The failures that `former` counted still count.
-    pub(super) fn new(settings: BasicSettings, door: Arc<Door>, keys: Arc<Keys>, former: Option<&Self>) -> Self {
-        let guard = former
-            .filter(|former| former.settings.guard == settings.guard)
-            .map_or_else(|| Arc::new(Guard::new(settings.guard)), |former| Arc::clone(&former.guard));
+    /// Passwords under `settings`, behind `guard`. What `former` knows to be wrong still is.
+    pub(super) fn new(
+        settings: BasicSettings,
+        (door, keys): (Arc<Door>, Arc<Keys>),
+        guard: Arc<Guard>,
+        former: Option<&Self>,
+    ) -> Self {
         let verdicts = former.map_or_else(|| Arc::new(Verdicts::new()), |former| Arc::clone(&former.verdicts));
         // What is believed was learnt under another configuration.
         verdicts.forget_the_right_ones();
@@ -69,9 +71,7 @@ impl Passwords {
 
     /// Forgets what is over.
     pub(super) fn sweep(&self) {
-        let now = Instant::now();
-        self.verdicts.sweep(now);
-        self.guard.sweep(now);
+        self.verdicts.sweep(Instant::now());
     }
 
     /// Judges `user:password`.
