@@ -593,3 +593,13 @@ fn curl_comes_in_with_its_negotiate() {
     let answer = String::from_utf8_lossy(&output.stdout);
     assert!(answer.contains(ALICE), "{answer}{}{}", String::from_utf8_lossy(&output.stderr), lab.gateway.log());
 }
+
+#[test]
+fn each_of_several_envelopes_is_sealed_by_itself() {
+    let lab = InLab::start(&Ways { misbehave: Some("chunked"), ..Ways::default() });
+    let ran = lab.run("sealed", Listener::Open, &json!({ "robust": true }));
+    for number in 0..2 {
+        let opened = ran["results"][number]["opened"].as_array().expect("a list");
+        assert!(opened.len() > 1 && opened.iter().all(|part| part.as_str().is_some_and(|part| part.contains("Envelope"))), "{ran}");
+    }
+}

@@ -23,6 +23,7 @@ mod resolve;
 mod routes;
 mod secret;
 mod service;
+mod service_file;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -40,10 +41,11 @@ use crate::{
     authn::{CertMappings, GroupName, Realms},
     policy::{self, AccountName},
 };
-use file::{AuditFile, ROOT_KEYS, ServiceFile};
+use file::{AuditFile, ROOT_KEYS};
 use people::People;
 use reader::{Reader, SourceFile};
 use routes::Surroundings;
+use service_file::ServiceFile;
 use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,

@@ -1,9 +1,10 @@
 //! Realms, accounts, groups and certificate mappings: who there is.
 
 use super::{
-    file::{AccountFile, CaseFile, CertMappingFile, GroupFile, RealmFile, ServiceFile, WhoFile},
+    file::{AccountFile, CaseFile, CertMappingFile, GroupFile, RealmFile, WhoFile},
     reader::Reader,
     secret::Secret,
+    service_file::ServiceFile,
     tree::Key,
 };
 use crate::{

@@ -2,9 +2,10 @@
 
 use super::{
     bounds::Section,
-    file::{CbtFile, ClientFile, ServiceFile},
+    file::ClientFile,
     people::People,
     reader::Reader,
+    service_file::{CbtFile, ServiceFile},
     tree::Key,
 };
 use crate::{

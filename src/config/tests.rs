@@ -14,10 +14,10 @@ use secrecy::ExposeSecret as _;
 use super::{
     file::{
         AccountFile, AdminFile, AuditFile, BackendFile, CertMappingFile, ClientAuthFile,
-        BasicGuardFile, ClientCertificatesFile, ClientFile, GroupFile, KerberosFile, LimitsFile, ListenerFile, MatchFile,
-        NtlmAccountsFile,
-        ROOT_KEYS, RealmFile, RouteFile, RuleFile, ServiceAuthFile, ServiceFile, WhenFile, WhoFile,
+        ClientCertificatesFile, ClientFile, GroupFile, KerberosFile, LimitsFile, ListenerFile, MatchFile, 
+        ROOT_KEYS, RealmFile, RouteFile, RuleFile, WhenFile, WhoFile,
     },
+    service_file::{BasicGuardFile, NtlmAccountsFile, ServiceAuthFile},
     tree::Key,
     *,
 };

@@ -14,6 +14,7 @@ mod reply;
 mod serve;
 mod start;
 mod trace;
+mod unproved;
 
 pub use start::{Gateway, StartError};
 

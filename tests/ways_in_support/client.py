@@ -281,6 +281,9 @@ def sealed(options):
     results = []
     for number in (1, 2):
         plain = envelope(number)
+        if options.get("robust"):
+            more = b'<p:OperationID xmlns:p="http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd">uuid:1</p:OperationID></s:Header>'
+            plain = plain.replace(b"</s:Header>", more)
         if options.get("bad_xml"):
             plain = b"<no/>"
         body, kind = seal(context, plain, protocol, options.get("integrity", False), options.get("length"))
