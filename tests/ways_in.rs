@@ -603,3 +603,15 @@ fn each_of_several_envelopes_is_sealed_by_itself() {
         assert!(opened.len() > 1 && opened.iter().all(|part| part.as_str().is_some_and(|part| part.contains("Envelope"))), "{ran}");
     }
 }
+
+#[test]
+fn a_refusal_that_comes_before_the_envelope_is_sealed_too() {
+    let mut lab = lab("[kerberos]");
+    let url = lab.at(Listener::Open)["url"].as_str().expect("a URL").replace("web01.corp.example", "web01.evil.example");
+    let ran = lab.run("sealed", Listener::Open, &json!({ "url": url }));
+    for number in 0..2 {
+        assert_eq!(ran["results"][number]["status"], 500, "{ran}");
+        assert!(opened(&ran, number).contains("winrm-gateway:"), "{ran}");
+    }
+    lab.refused(3, "host_not_allowed");
+}

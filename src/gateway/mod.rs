@@ -72,9 +72,10 @@ impl Spine {
         let destination = self.select(&session.client, request);
         let Some(evidence) = self.prove(session, request, destination.as_ref(), trace).await? else { return Ok(()) };
         trace.proved(&evidence);
+        let body = trace.timed(Stage::Wsman, || self.open(session, request, &evidence))?;
         let destination = destination?;
         trace.destined(&destination);
-        let envelope = trace.timed(Stage::Wsman, || self.open(session, request, &evidence))?;
+        let envelope = trace.timed(Stage::Wsman, || self.parse(body))?;
         trace.parsed(&envelope);
         let person = trace.timed(Stage::Authn, || self.people.identify(&evidence, &envelope))?;
         trace.identified(&person);
@@ -134,9 +135,9 @@ impl Spine {
         }
     }
 
-    /// Unseals, and then the one strict parse.
-    fn open(&self, session: &mut Session, request: &Request, evidence: &Evidence) -> Result<Envelope, Refusal> {
-        let (body, declared) = match request.content_type() {
+    /// The clear body and the character set that it claims. Opened before anything is refused, so that the refusal can be sealed too.
+    fn open(&self, session: &mut Session, request: &Request, evidence: &Evidence) -> Result<Clear, Refusal> {
+        Ok(match request.content_type() {
             Some(content_type) if sealed::is_sealed(content_type) => {
                 if !evidence.opens_sealed() {
                     return Err(UnsealError::NoContext.into());
@@ -144,18 +145,30 @@ impl Spine {
                 let unsealed = session.proof.unseal(content_type, &request.body, &self.limits)?;
                 let Unsealed { plain, charset, protocol } = unsealed;
                 session.sealed = Some(protocol);
-                (Bytes::from(plain), Some(charset))
+                Clear { body: Bytes::from(plain), charset: Some(charset) }
             }
             _ if !self.authenticator.takes_clear_text(&session.client) => return Err(Refusal::not_sealed()),
-            Some(content_type) => (request.body.clone(), Charset::of_content_type(content_type)?),
-            None => (request.body.clone(), None),
-        };
-        let envelope = Envelope::parse(body, declared, &self.limits)?;
+            content_type => {
+                Clear { body: request.body.clone(), charset: content_type.map_or(Ok(None), Charset::of_content_type)? }
+            }
+        })
+    }
+
+    /// The one strict parse.
+    fn parse(&self, clear: Clear) -> Result<Envelope, EnvelopeError> {
+        let envelope = Envelope::parse(clear.body, clear.charset, &self.limits)?;
         match envelope.operation_timeout() {
-            Some(timeout) if timeout > self.max_timeout => Err(EnvelopeError::TimeoutTooLong.into()),
+            Some(timeout) if timeout > self.max_timeout => Err(EnvelopeError::TimeoutTooLong),
             Some(_) | None => Ok(envelope),
         }
     }
+}
+
+/// A body that can be read.
+struct Clear {
+    body: Bytes,
+    /// The character set that it is declared to be in; the bytes must confirm it.
+    charset: Option<Charset>,
 }
 
 impl Session {
