@@ -25,9 +25,9 @@
 //! ├── wsman/           Envelope, Operation, Fault, sealed MIME; no I/O                     uses: —
 //! ├── listener/     1  accept, TLS, the strict HTTP gate     → ClientConnection            uses: —
 //! ├── policy/       2  routes, rules, TrustedHosts, quotas, ownership → Destination, OperationPermit   uses: authn wsman (types)
-//! ├── authn/        3  certificate, peer → Evidence → Authenticated (CertMapping, groups)  uses: listener wsman gssapi ntlm
+//! ├── authn/        3  proof of any method → Evidence → Authenticated (CertMapping)     uses: listener wsman gssapi ntlm
 //! ├── audit/        4  intents and outcomes → Recorded                                     uses: policy (types)
-//! ├── credential/   5  S4U, account                          → BackendCredential           uses: authn policy gssapi ntlm
+//! ├── credential/   5  S4U, ticket, password, account        → BackendCredential           uses: authn policy gssapi ntlm
 //! ├── backend/      6  dial, handshake, pool, exchange       → answers                     uses: policy credential audit wsman gssapi ntlm
 //! ├── telemetry/       metrics, health, admin listener; pulls each stage's `stats()`       uses: types of the stages
 //! ├── config/          the operator's file → each module's Settings                        uses: every stage's Settings

@@ -8,8 +8,8 @@ use winrm_gateway::{Config, Gateway};
 
 /// An authenticating reverse proxy for WinRM.
 ///
-/// Any WinRM client comes in over HTTPS with a client certificate; the gateway decides who that is and what the person may do, speaks
-/// Kerberos to the Windows host as that person, and records it.
+/// Any WinRM client comes in with a client certificate, Kerberos, Negotiate or Basic; the gateway decides who that is and what the person may
+/// do, speaks Kerberos to the Windows host as that person, and records it.
 #[derive(Parser)]
 #[command(name = "winrm-gateway", version, max_term_width = 110, after_long_help = AFTER_HELP)]
 struct Arguments {

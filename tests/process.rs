@@ -172,6 +172,34 @@ fn a_rule_that_is_taken_away_no_longer_holds_on_a_connection_that_is_open() {
 }
 
 #[test]
+fn threat_59_a_request_under_way_ends_when_its_rule_is_taken_away() {
+    let mut lab = Lab::with().misbehave(support::Misbehave("never-answer")).run();
+    let mut raw = lab.raw("alice");
+    let waiting = std::thread::spawn(move || {
+        raw.post(WEB01, &envelope::get_config().replace("PT20S", "PT300S")).expect("an answer")
+    });
+    lab.gateway.wait_for_records("intent", 1);
+    let text = fs::read_to_string(&lab.gateway.config).expect("the configuration");
+    fs::write(&lab.gateway.config, text.replace("*@CORP.EXAMPLE", "bob@CORP.EXAMPLE")).expect("a new one");
+    reload(&mut lab, "Configuration was read again");
+    let answer = waiting.join().expect("the waiting client");
+    assert!(answer.status == 500 && answer.body.contains("no longer permitted"), "{answer:?}");
+    let outcomes = lab.gateway.wait_for_records("outcome", 1);
+    let reasons: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.get("reason")).collect();
+    assert_eq!(reasons, ["no_longer_permitted"], "{outcomes:?}");
+}
+
+#[test]
+fn a_request_under_way_goes_on_when_the_new_configuration_permits_it_too() {
+    let mut lab = Lab::with().run();
+    let job = lab.job("pywinrm", "alice").command("lab-wait 3");
+    let waiting = std::thread::spawn(move || job.run());
+    lab.gateway.wait_for_records("intent", 3);
+    reload(&mut lab, "Configuration was read again");
+    assert_eq!(waiting.join().expect("the client").expect("a long command"), "waited");
+}
+
+#[test]
 fn threat_57_a_broken_configuration_leaves_the_former_one_in_force() {
     let mut lab = Lab::with().run();
     fs::write(&lab.gateway.config, "listeners: [").expect("a broken configuration");

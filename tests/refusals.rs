@@ -215,6 +215,21 @@ fn threat_55_a_host_that_never_answers_costs_the_operation_s_own_time() {
     assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
 }
 
+#[test]
+fn a_client_that_leaves_ends_its_request() {
+    let mut lab = Lab::with().misbehave(Misbehave("never-answer")).run();
+    let mut raw = lab.raw("alice");
+    let text = envelope::get_config().replace("PT20S", "PT300S");
+    let head =
+        format!("POST {WEB01} HTTP/1.1\r\nHost: gw.corp.example\r\nContent-Length: {}\r\n\r\n", text.len());
+    raw.send(format!("{head}{text}").as_bytes()).expect("a request");
+    lab.gateway.wait_for_records("intent", 1);
+    drop(raw);
+    let outcomes = lab.gateway.wait_for_records("outcome", 1);
+    let reasons: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.get("reason")).collect();
+    assert_eq!(reasons, ["client_gone"], "{outcomes:?}");
+}
+
 /// The outcome of a TLS handshake and one request with `client`.
 fn knock(lab: &Lab, client: Option<&Issued>) -> std::io::Result<support::Answer> {
     let mut raw = Raw::connect(lab.gateway.port, "gw.corp.example", &lab.pki.ca_file(), client)?;
@@ -345,8 +360,10 @@ fn malformed_requests_are_refused_and_forwarded_to_nobody() {
     let mut lab = Lab::with().run();
     let bad_xml = ["", "<", "no xml", "<!DOCTYPE x><x/>", "<a><b></a>", "<s:Envelope/>"];
     for text in bad_xml {
-        let answer = lab.raw("alice").post(WEB01, text).expect("an answer");
+        let mut raw = lab.raw("alice");
+        let answer = raw.post(WEB01, text).expect("an answer");
         assert!(matches!(answer.status, 400 | 500), "{text}: {answer:?}");
+        assert!(raw.is_closed(), "threat 14: who sends {text} may go on");
     }
     let two_lengths = format!(
         "POST {WEB01} HTTP/1.1\r\nHost: gw.corp.example\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx"

@@ -737,7 +737,8 @@ fn an_unreadable_or_empty_file_says_so() {
     let empty = load("").unwrap_err().to_string();
     assert!(empty.contains("there is no listener") && empty.contains("there is no route"), "{empty}");
     assert!(load("- a\n").unwrap_err().to_string().contains("write `key: value` lines"));
-    assert!(load("a: 1\na: 2\n").unwrap_err().to_string().contains("this is not YAML"));
+    let twice = load("a: 1\na: 2\n").unwrap_err().to_string();
+    assert!(twice.contains("this is not YAML: duplicate mapping key: a;"), "{twice}");
 }
 
 #[test]

@@ -311,7 +311,9 @@ fn written(at: serde_saphyr::Location, text: &str) -> String {
 fn without_position(message: &str) -> String {
     let first = message.lines().next().unwrap_or_default();
     let end = first.find(" at line ").or_else(|| first.find(", line ")).unwrap_or(first.len());
-    first.get(..end).unwrap_or(first).trim_start_matches("error: ").to_owned()
+    let what = first.get(..end).unwrap_or(first).trim_start_matches("error: ");
+    // The parser's advice to whoever programs it is none to who writes the file.
+    what.split(", set DuplicateKeyPolicy").next().unwrap_or(what).to_owned()
 }
 
 #[cfg(test)]

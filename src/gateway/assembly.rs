@@ -281,11 +281,11 @@ pub(super) fn sources(
     Sources {
         listeners,
         door: Box::new(move || door.stats()),
-        credentials: Box::new(move || one.spine.load().credentials.stats()),
-        backends: Box::new(move || two.spine.load().backends.stats()),
+        credentials: Box::new(move || one.current().credentials.stats()),
+        backends: Box::new(move || two.current().backends.stats()),
         audit: Box::new(move || records.stats()),
         audit_healthy: Box::new(move || health.healthy()),
-        generation: Box::new(move || three.spine.load().generation.clone()),
+        generation: Box::new(move || three.current().generation.clone()),
         certificates: Box::new(move || {
             certificates.iter().map(|(name, tls)| (name.clone(), tls.current().expires())).collect()
         }),
@@ -296,7 +296,7 @@ pub(super) fn sources(
 pub(super) fn readiness(serving: &Arc<Serving>) -> Ask {
     let serving = Arc::clone(serving);
     Box::new(move || {
-        let credentials = Arc::clone(&serving.spine.load().credentials);
+        let credentials = Arc::clone(&serving.current().credentials);
         Box::pin(async move { credentials.ready().await.map_err(|error| super::refusal::chain(&error)) })
     })
 }

@@ -14,6 +14,7 @@ mod reply;
 mod serve;
 mod start;
 mod trace;
+mod under_way;
 
 pub use start::{Gateway, StartError};
 
@@ -25,8 +26,10 @@ use std::{
 use self::{
     refusal::{Refusal, Stage},
     trace::Trace,
+    under_way::UnderWay,
 };
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::{
     audit::Audit,
@@ -61,6 +64,8 @@ struct Spine {
 struct Session {
     client: ClientConnection,
     proof: ConnectionProof,
+    /// The stages by the configuration in force; tells when another comes.
+    spines: watch::Receiver<Arc<Spine>>,
     /// What the answer to the request under way also carries: the gateway's side of a handshake.
     reply: Reply,
     /// How the request under way was sealed, and its answer is to be.
@@ -97,12 +102,13 @@ impl Spine {
         trace.credentialed(&credential);
         let outgoing =
             Outgoing { envelope: &envelope, ps_version: request.ps_version.as_ref().map(PsVersion::as_str) };
+        let under_way = UnderWay { request, evidence: &evidence, envelope: &envelope, permit: &permit };
         let exchange = self.backends.exchange(&permit, &credential, trace.recorded()?, &outgoing);
         let answers = tokio::select! {
             answers = trace.awaited(Stage::Backend, exchange) => answers?,
-            gone = session.client.client_gone() => return Err(gone.into()),
+            refusal = under_way.interrupted(session) => return Err(refusal),
         };
-        self.answer(session, (&permit, &envelope), answers, trace).await
+        self.answer(session, &under_way, answers, trace).await
     }
 
     /// The route and the host on it.
@@ -178,8 +184,8 @@ impl Spine {
 
 impl Session {
     /// The connection of `client`, which has proved nothing yet.
-    fn new(client: ClientConnection) -> Self {
-        Self { client, proof: ConnectionProof::default(), reply: Reply::default(), sealed: None }
+    fn new(client: ClientConnection, spines: watch::Receiver<Arc<Spine>>) -> Self {
+        Self { client, proof: ConnectionProof::default(), spines, reply: Reply::default(), sealed: None }
     }
 
     /// Receives the next request; what belonged to the one before is over.

@@ -82,7 +82,7 @@ impl Chores {
 
     /// Forgets idle connections and shells, and takes changed certificates and revocation lists.
     fn sweep(&self) {
-        let spine = self.serving.spine.load();
+        let spine = self.serving.current();
         spine.backends.reap();
         spine.authenticator.sweep();
         spine.policy.ownership().expire(Instant::now());
@@ -133,10 +133,10 @@ impl Chores {
             return Err("`listeners`, `audit`, `admin` and `kerberos` only change with a restart".to_owned());
         }
         let local = assembly::local_accounts(&config).map_err(|error| chain(&error))?;
-        let former = self.serving.spine.load();
+        let former = self.serving.current();
         let spine = assembly::spine(&config, &self.shared, Some(&former), local)
             .map_err(|error| error.to_string())?;
-        self.serving.spine.store(Arc::new(spine));
+        self.serving.spine.send_replace(Arc::new(spine));
         Ok(config.summary())
     }
 }

@@ -8,13 +8,14 @@ use super::{
     Session, Spine,
     refusal::{Refusal, Reply, Stage},
     trace::Trace,
+    under_way::UnderWay,
 };
 use crate::{
     audit::RequestId,
     backend::{Answer, Answers, BackendError, Defect},
     listener::Response,
-    policy::{OperationPermit, Resource},
-    wsman::{Envelope, Fault, FaultKind, MessageId, Operation},
+    policy::Resource,
+    wsman::{Fault, FaultKind, MessageId, Operation},
 };
 
 impl Spine {
@@ -22,25 +23,25 @@ impl Spine {
     pub(super) async fn answer(
         &self,
         session: &mut Session,
-        (permit, envelope): (&OperationPermit, &Envelope),
+        under_way: &UnderWay<'_>,
         mut answers: Answers,
         trace: &mut Trace,
     ) -> Result<(), Refusal> {
-        let first = self.next(session, &mut answers, envelope).await?.ok_or(BackendError::UnexpectedEnd)?;
-        self.learn(permit, envelope, &first);
+        let first = self.next(session, &mut answers, under_way).await?.ok_or(BackendError::UnexpectedEnd)?;
+        self.learn(under_way, &first);
         trace.answered(&first, answers.status());
-        let robust = envelope.operation_id().is_some();
+        let robust = under_way.envelope.operation_id().is_some();
         if robust && answers.may_go_on() {
-            return self.stream(session, (permit, envelope), (first, None, answers), trace).await;
+            return self.stream(session, under_way, (first, None, answers), trace).await;
         }
-        match self.next(session, &mut answers, envelope).await? {
+        match self.next(session, &mut answers, under_way).await? {
             None => {}
             // All of it had arrived with the first.
             second @ Some(_) if robust => {
-                return self.stream(session, (permit, envelope), (first, second, answers), trace).await;
+                return self.stream(session, under_way, (first, second, answers), trace).await;
             }
             Some(_) => {
-                let endpoint = permit.endpoint().clone();
+                let endpoint = under_way.permit.endpoint().clone();
                 return Err(BackendError::BrokenAnswer { endpoint, source: Defect::Several }.into());
             }
         }
@@ -52,7 +53,7 @@ impl Spine {
     async fn stream(
         &self,
         session: &mut Session,
-        (permit, envelope): (&OperationPermit, &Envelope),
+        under_way: &UnderWay<'_>,
         (first, mut second, mut answers): (Answer, Option<Answer>, Answers),
         trace: &mut Trace,
     ) -> Result<(), Refusal> {
@@ -64,10 +65,10 @@ impl Spine {
         loop {
             let next = match second.take() {
                 Some(second) => Some(second),
-                None => self.next(session, &mut answers, envelope).await?,
+                None => self.next(session, &mut answers, under_way).await?,
             };
             let Some(answer) = next else { break };
-            self.learn(permit, envelope, &answer);
+            self.learn(under_way, &answer);
             trace.answered(&answer, answers.status());
             let (_, part) = session.protect(answer.body)?;
             session.client.write_part(&part).await.map_err(|_| Refusal::client_gone())?;
@@ -75,18 +76,18 @@ impl Spine {
         session.client.finish_stream().await.map_err(|_| Refusal::client_gone())
     }
 
-    /// The next answer, unless the client goes away first; one to another request is never passed on.
+    /// The next answer, unless something ends the request first; one to another request is never passed on.
     async fn next(
         &self,
         session: &mut Session,
         answers: &mut Answers,
-        envelope: &Envelope,
+        under_way: &UnderWay<'_>,
     ) -> Result<Option<Answer>, Refusal> {
         let answer = tokio::select! {
             answer = answers.next() => answer?,
-            gone = session.client.client_gone() => return Err(gone.into()),
+            refusal = under_way.interrupted(session) => return Err(refusal),
         };
-        if let (Some(answer), Some(asked)) = (&answer, envelope.message_id())
+        if let (Some(answer), Some(asked)) = (&answer, under_way.envelope.message_id())
             && answer.facts.relates_to.as_ref().is_some_and(|related| related != asked)
         {
             return Err(BackendError::OtherRequest.into());
@@ -95,7 +96,7 @@ impl Spine {
     }
 
     /// Remembers whose a new shell or enumeration is, and forgets what has ended.
-    fn learn(&self, permit: &OperationPermit, envelope: &Envelope, answer: &Answer) {
+    fn learn(&self, &UnderWay { permit, envelope, .. }: &UnderWay<'_>, answer: &Answer) {
         if answer.facts.fault.is_some() {
             return;
         }

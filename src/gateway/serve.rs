@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use super::{Session, Spine, refusal::Refusal, trace::Trace};
 use crate::{
@@ -14,7 +14,8 @@ use crate::{
 
 /// Takes connections from the listeners.
 pub(super) struct Serving {
-    pub(super) spine: ArcSwap<Spine>,
+    /// The stages by the configuration in force; requests under way hear when another comes.
+    pub(super) spine: watch::Sender<Arc<Spine>>,
     pub(super) audit: Arc<Audit>,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -22,11 +23,11 @@ pub(super) struct Serving {
 #[async_trait]
 impl Handler for Serving {
     async fn connection(self: Arc<Self>, client: ClientConnection) {
-        let mut session = Session::new(client);
+        let mut session = Session::new(client, self.spine.subscribe());
         loop {
             match session.next_request().await {
                 Ok(Some(request)) => {
-                    let spine = self.spine.load_full();
+                    let spine = session.spines.borrow_and_update().clone();
                     // Boxed, so that a connection that waits for its next request does not hold the room for one.
                     Box::pin(self.serve(&spine, &mut session, &request)).await;
                 }
@@ -51,6 +52,11 @@ impl Handler for Serving {
 }
 
 impl Serving {
+    /// The stages by the configuration in force.
+    pub(super) fn current(&self) -> Arc<Spine> {
+        self.spine.borrow().clone()
+    }
+
     async fn serve(&self, spine: &Spine, session: &mut Session, request: &Request) {
         let mut trace = Trace::begin(&self.audit, &session.client);
         trace.received(request);

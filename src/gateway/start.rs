@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora_core::{
     server::{
@@ -132,8 +131,11 @@ impl Gateway {
                 StartError::Process(io::Error::other(format!("routes {first} and {second} overlap")))
             },
         )?;
-        let serving =
-            Arc::new(Serving { spine: ArcSwap::from_pointee(spine), audit: Arc::clone(&audit), metrics });
+        let serving = Arc::new(Serving {
+            spine: watch::Sender::new(Arc::new(spine)),
+            audit: Arc::clone(&audit),
+            metrics,
+        });
         let certificates =
             bound.iter().filter_map(|bound| Some((bound.name().to_owned(), bound.tls()?.clone()))).collect();
         let listeners = listener::service(bound, Arc::clone(&serving));

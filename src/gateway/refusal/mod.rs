@@ -112,8 +112,8 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     /// The reasons that are the spine's own.
-    pub(super) const REASONS: [&'static str; 4] =
-        ["client_gone", "not_recordable", "not_sealed", "answer_not_sealed"];
+    pub(super) const REASONS: [&'static str; 5] =
+        ["client_gone", "no_longer_permitted", "not_recordable", "not_sealed", "answer_not_sealed"];
 
     /// The client's certificate stopped counting while its request was under way.
     pub(super) fn no_longer_trusted(reason: FailureReason) -> Self {
@@ -124,6 +124,19 @@ impl Refusal {
             reply: Reply::Gone,
             public: String::new(),
             private: reason.to_string(),
+        }
+    }
+
+    /// A new configuration would not have permitted what is under way.
+    pub(super) fn no_longer_permitted(cause: String) -> Self {
+        Self {
+            stage: Stage::Policy,
+            blame: Blame::Client,
+            reason: "no_longer_permitted",
+            reply: Reply::Fault(FaultKind::OperationAborted),
+            public: "the request is no longer permitted and was cut off; it may have been carried out"
+                .to_owned(),
+            private: cause,
         }
     }
 
