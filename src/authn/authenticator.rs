@@ -1,17 +1,13 @@
 //! Looks for evidence in a request and its connection, as each route accepts it.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
-
-use rustls::pki_types::UnixTime;
-use tokio::time::Instant;
+use std::{fmt::Write as _, sync::Arc};
 
 use super::{
-    Accept, AuthMethod, AuthnError, CertificateError, Principal, Realms,
+    Accept, AuthMethod, AuthnError, Principal, Realms,
     authorization::{Authorization, BadAuthorization, Scheme},
     basic::{BasicSettings, Login, Passwords, Source},
-    certificate::{Trust, VerifiedCertificate},
     challenge::{Challenge, Reply, Step, Unproved},
-    context::{Established, SealError, UnsealError, Unsealed},
+    connection_proof::{ConnectionProof, Negotiation},
     entrance::Entrances,
     evidence::{Evidence, Proof},
     handshake::{Failed, Half, Handshakes, Incoming, Leg, REFUSED, unknown_client},
@@ -20,8 +16,7 @@ use super::{
 };
 use crate::{
     gssapi::Door,
-    listener::{ClientAddr, ClientConnection, Request, TlsFacts, TlsSnapshot},
-    wsman::{Limits, sealed::Protocol},
+    listener::{ClientAddr, ClientConnection, Request},
 };
 
 /// `CbtHardeningLevel` ([MS-WSMV] section 2.2.4.8).
@@ -74,28 +69,6 @@ pub(crate) struct Authenticator {
     handshakes: Handshakes,
     passwords: Option<Passwords>,
     realms: Realms,
-}
-
-/// What a client connection has proved so far; lives and dies with the task of that connection.
-#[derive(Default)]
-pub(crate) struct ConnectionProof {
-    certificate: Option<Checked>,
-    negotiation: Negotiation,
-}
-
-/// How far the connection's own handshake is. A new one, or any error in it, replaces what there was.
-#[derive(Default)]
-enum Negotiation {
-    #[default]
-    None,
-    Half(Half),
-    Established(Box<Established>),
-}
-
-struct Checked {
-    certificate: Arc<VerifiedCertificate>,
-    generation: u64,
-    at: Instant,
 }
 
 impl Authenticator {
@@ -364,85 +337,3 @@ fn takes(accept: &Accept, scheme: Scheme) -> bool {
         Scheme::Negotiate => kerberos || accept.contains(AuthMethod::Negotiate),
     }
 }
-
-impl ConnectionProof {
-    /// Whether there is a context that could open a sealed body.
-    pub(crate) fn has_context(&self) -> bool {
-        matches!(self.negotiation, Negotiation::Established(_))
-    }
-
-    /// Opens a sealed body. A body that can't be opened ends the context.
-    ///
-    /// # Errors
-    /// When there is no context, or the body is not what the client sealed next.
-    pub(crate) fn unseal(
-        &mut self,
-        content_type: &str,
-        body: &[u8],
-        limits: &Limits,
-    ) -> Result<Unsealed, UnsealError> {
-        let Negotiation::Established(mut established) = std::mem::take(&mut self.negotiation) else {
-            return Err(UnsealError::NoContext);
-        };
-        let unsealed = established.unseal(content_type, body, limits)?;
-        self.negotiation = Negotiation::Established(established);
-        Ok(unsealed)
-    }
-
-    /// Seals an answer.
-    ///
-    /// # Errors
-    /// When there is no context any more.
-    pub(crate) fn seal(&mut self, protocol: Protocol, plain: &[u8]) -> Result<Vec<u8>, SealError> {
-        match &mut self.negotiation {
-            Negotiation::Established(established) => established.seal(protocol, plain),
-            Negotiation::None | Negotiation::Half(_) => Err(SealError::no_context()),
-        }
-    }
-
-    /// The certificate that the client presented, if any.
-    fn presented(&mut self, client: &ClientConnection) -> Result<Option<Proof>, CertificateError> {
-        match client.tls() {
-            Some(tls) if !tls.client_chain.is_empty() => {
-                self.certificate(tls, client.trust()).map(|certificate| Some(Proof::Certificate(certificate)))
-            }
-            Some(_) | None => Ok(None),
-        }
-    }
-
-    /// The certificate of the connection, verified within the last minute and against the trust that is in force.
-    pub(super) fn certificate(
-        &mut self,
-        tls: &TlsFacts,
-        trust: Option<Arc<TlsSnapshot>>,
-    ) -> Result<Arc<VerifiedCertificate>, CertificateError> {
-        let trust = trust.ok_or(CertificateError::Unreadable)?;
-        if let Some(checked) = &self.certificate
-            && checked.generation == trust.generation()
-            && checked.at.elapsed() < RECHECK
-        {
-            return Ok(Arc::clone(&checked.certificate));
-        }
-        self.certificate = None;
-        let material = Trust { anchors: trust.client_anchors(), crls: trust.client_crls() };
-        let certificate =
-            Arc::new(VerifiedCertificate::verify(&tls.client_chain, material, UnixTime::now())?);
-        self.certificate = Some(Checked {
-            certificate: Arc::clone(&certificate),
-            generation: trust.generation(),
-            at: Instant::now(),
-        });
-        Ok(certificate)
-    }
-
-    /// Makes a handshake under way look older.
-    #[cfg(test)]
-    pub(super) fn began_earlier(&mut self, by: Duration) {
-        if let Negotiation::Half(half) = &mut self.negotiation {
-            half.began_earlier(by);
-        }
-    }
-}
-
-/// How long a verified certificate is believed on a connection.
-const RECHECK: Duration = Duration::from_secs(60);

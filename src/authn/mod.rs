@@ -6,6 +6,7 @@ mod basic;
 mod cert_mapping;
 mod certificate;
 mod challenge;
+mod connection_proof;
 mod context;
 mod entrance;
 mod error;
@@ -19,9 +20,7 @@ mod principal;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use authenticator::{
-    Authenticator, AuthenticatorSettings, CbtHardening, ConnectionProof, PeerRule,
-};
+pub(crate) use authenticator::{Authenticator, AuthenticatorSettings, CbtHardening, PeerRule};
 pub(crate) use basic::{BasicSettings, GuardSettings};
 pub(crate) use cert_mapping::{
     CertMappingRule, CertMappings, IssuerDigests, PrincipalTemplate, SubjectNames, SubjectPattern,
@@ -31,6 +30,7 @@ pub(crate) use certificate::CertificateError;
 #[cfg(test)]
 pub(crate) use certificate::{Trust, VerifiedCertificate};
 pub(crate) use challenge::{Challenge, Reply, Step};
+pub(crate) use connection_proof::ConnectionProof;
 pub(crate) use context::{SealError, UnsealError, Unsealed};
 pub(crate) use entrance::{Entrance, Entrances};
 pub(crate) use error::AuthnError;
